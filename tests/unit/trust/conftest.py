@@ -1,4 +1,4 @@
-"""Keys of trust for tests that need no server."""
+"""Trust's keys for tests without a server."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from trust.ports import Keys
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    """Keys of trust."""
+    """Trust's keys."""
     folder = tmp_path_factory.mktemp("trust") / "keys"
     file_keys.create(folder)
     return FileKeys(folder)

@@ -1,4 +1,4 @@
-"""What the daemon does beside publishing does not end unheard."""
+"""Errors of the daemon's background work."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ async def _work_for_ever() -> None:
 
 
 async def test_a_failure_of_what_is_kept_ends_the_work() -> None:
-    """An error that nobody foresaw reaches who runs the daemon, and is not kept until its end."""
+    """An unexpected error of background work ends the daemon at once."""
     working = asyncio.create_task(_work_for_ever())
     failing = asyncio.create_task(_fail())
 
@@ -31,7 +31,10 @@ async def test_a_failure_of_what_is_kept_ends_the_work() -> None:
 
 
 async def test_what_has_nothing_to_do_ends_nothing() -> None:
-    """Keeping that is over at once (no revocation list is set) does not end the work."""
+    """
+    Background work that ends at once, because nothing is configured, does not end the
+    daemon.
+    """
     begun = asyncio.Event()
 
     async def work() -> None:

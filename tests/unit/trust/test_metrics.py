@@ -1,4 +1,4 @@
-"""What trust shows of work that is done by the clock."""
+"""Trust's metrics of periodic work."""
 
 import time
 
@@ -6,7 +6,10 @@ from trust.metrics import Metrics
 
 
 def test_work_by_the_clock_counts_from_the_start() -> None:
-    """A daemon that never gets to it is late too: absent would look like no daemon."""
+    """
+    The age of periodic work counts from the daemon's start, so that work that never runs is
+    visible.
+    """
     metrics = Metrics()
     name = "vitalveil_trust_maintained_timestamp_seconds"
     for what in ("rolled_up", "retained"):

@@ -1,4 +1,4 @@
-"""What the doctor makes of facts that cannot be planted in a server of a test."""
+"""The doctor's findings from facts that cannot be created on a test's server."""
 
 import datetime as dt
 import sys
@@ -61,7 +61,7 @@ def _ill(found: list[Finding]) -> dict[str, Level]:
     ],
 )
 def test_facts_are_judged(facts: dict[str, Any], code: str, level: Level) -> None:
-    """Each fact alone, on a database that is sound otherwise."""
+    """Each fact is judged alone, on a database that is otherwise sound."""
     assert code not in _ill(list(database.judge(_SOUND))) or code == "database-migrations"
     assert _ill(list(database.judge({**_SOUND, **facts})))[code] is level
 
@@ -92,19 +92,19 @@ def test_facts_are_judged(facts: dict[str, Any], code: str, level: Level) -> Non
     ],
 )
 def test_metrics_are_judged(samples: dict[str, float], code: str) -> None:
-    """What a process says of itself is read, not only that it answers."""
+    """The doctor judges the content of a process's metrics, not only that it answers."""
     assert code in _ill(list(process.judge(samples)))
     assert _ill(list(process.judge(dict.fromkeys(samples, 0)))) == {}
 
 
 def test_ingest_that_does_not_see_its_database_is_told() -> None:
-    """Figures that are absent are no figures that are sound."""
+    """If ingest's metrics of the database are missing, that is a finding."""
     epoch = {"vitalveil_ingest_permissions_epoch": 3.0}
     assert _ill(list(process.judge(epoch))) == {"database-watch": Level.NOTE}
 
 
 def test_books_that_balance_are_sound() -> None:
-    """What is in flight is accounted for."""
+    """If the counts of ingest balance, with envelopes in flight, they are sound."""
     names = ("received_envelopes_total", "envelopes_total", "in_flight_envelopes")
     samples = dict(zip((f"vitalveil_ingest_{n}" for n in names), (5.0, 3.0, 2.0), strict=True))
     assert _ill(list(process.judge(samples))) == {}
@@ -124,7 +124,7 @@ def test_books_that_balance_are_sound() -> None:
     ],
 )
 def test_what_the_server_logs_is_judged(settings: dict[str, str], code: str) -> None:
-    """Each way by which a value comes into the server's log."""
+    """Each setting that writes values into the server's log is found."""
     facts = {**_SOUND, "settings": {**_SOUND["settings"], **settings}}
     assert code not in _ill(list(database.judge(_SOUND)))
     assert _ill(list(database.judge(facts)))[code] is Level.WRONG
@@ -141,7 +141,10 @@ def test_what_the_server_logs_is_judged(settings: dict[str, str], code: str) -> 
     ],
 )
 def test_listener_that_nobody_wrote_down_is_found(above: str, code: str | None) -> None:
-    """Mosquitto opens port 1883, in clear, for an option that stands too high."""
+    """
+    An option before the first listener makes mosquitto open port 1883 without TLS, which
+    is found.
+    """
     file = Path(__file__).parents[3] / "deploy" / "mosquitto" / "mosquitto.conf"
     text = file.read_text(encoding="utf-8")
     assert _ill(list(broker_file.configuration(text))) == {}
@@ -161,7 +164,10 @@ def test_listener_that_nobody_wrote_down_is_found(above: str, code: str | None) 
 def test_interpreter_is_judged_by_how_it_was_built(
     arguments: str, flags: str, prefix: str, level: Level
 ) -> None:
-    """One that was compiled in passing costs up to a fifth, and nobody would think of it."""
+    """
+    An interpreter without optimisation is reported, because it costs up to a fifth of
+    the speed.
+    """
     found = interpreter.judge(arguments=arguments, flags=flags, prefix=prefix)
     assert found.level is level
     assert interpreter.look().code == "interpreter"
@@ -206,7 +212,7 @@ def test_the_broker_that_is_installed_is_judged(
 def test_certificates_are_judged_by_the_clock(
     certificates: Certificates, days: int, level: Level
 ) -> None:
-    """Before it begins, near its end, after it."""
+    """A certificate is reported before it begins, near its end and after it."""
     now = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     found = files.tls("ingest", certificates.client("ingest"), common_name="ingest", now=now)
     assert _ill(list(found))["ingest-certificate"] is level
@@ -215,7 +221,7 @@ def test_certificates_are_judged_by_the_clock(
 def test_one_authority_that_follows_another_is_no_fault(
     certificates: Certificates, tmp_path: Path
 ) -> None:
-    """Of several in one file it is the issuer's end that counts, wherever it stands."""
+    """Of several CAs in a file only the issuer's end counts, wherever it is."""
     now = dt.datetime.now(dt.UTC)
     of = certificates.client("ingest")
     other = pki.create_ca(now=now - dt.timedelta(days=9), valid_for=dt.timedelta(days=8))
@@ -232,20 +238,23 @@ def test_one_authority_that_follows_another_is_no_fault(
 
 
 def test_what_is_no_metrics_is_no_reason_to_fall() -> None:
-    """A page of another program, in whatever language, has no samples."""
+    """A page of another program, in any encoding, has no samples."""
     assert process._samples("<!doctype html>\n<p>It works!</p>\n") == {}
 
 
 @pytest.mark.parametrize("url", ["http://x:abc", "https://x", "x", "http://:1", "http://x:70000"])
 def test_what_is_no_address_is_told_at_once(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2, one sentence, no traceback."""
+    """An invalid address gives exit code 2 and one sentence, without a traceback."""
     with pytest.raises(SystemExit, match="2"):
         main(["--ingest-url", url])
     assert "--ingest-url" in capsys.readouterr().err
 
 
 def test_rules_of_each_shard_bound_what_a_gateway_may_leave() -> None:
-    """The shipped rules are sound, one that is missing is found, and one for all is noted."""
+    """
+    The shipped access rules are sound; a missing one is found, and a single one for all shards is
+    noted.
+    """
     shipped = (Path(__file__).parents[3] / "deploy" / "mosquitto" / "acl").read_text()
     each = [f"pattern write vv1/obs/{shard:02x}/%u\n" for shard in range(64)]
     assert [one.level for one in broker_file.rules(shipped)] == [Level.SOUND]

@@ -1,4 +1,4 @@
-"""The doctor compares revocation lists with the vault, as the broker reads them."""
+"""The doctor compares the revocation lists with the vault, as the broker reads them."""
 
 import datetime as dt
 import os
@@ -37,7 +37,7 @@ def _write(
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
-    """The folder with trust's authority."""
+    """The folder with trust's CA."""
     (tmp_path / "ca.crt").write_bytes(CA.certificate_pem())
     return tmp_path
 
@@ -57,13 +57,16 @@ def _judged(keys: Path, path: Path, *, days: float = 0, vault: Revoked = VAULT) 
     ],
 )
 def test_a_list_is_judged_by_the_clock(keys: Path, valid: int, later: int, level: Level) -> None:
-    """One that has run out keeps all gateways out, and no one sees why."""
+    """
+    An expired list is reported, because the broker then refuses every gateway without a
+    message.
+    """
     path = _write(keys / "crl.pem", days=valid)
     assert _judged(keys, path, days=later).level is level
 
 
 def test_a_list_without_a_revoked_certificate_is_found(keys: Path) -> None:
-    """It is said whose certificates the broker still takes."""
+    """If a revoked certificate is missing in the list, its gateway is named."""
     found = _judged(keys, _write(keys / "crl.pem", [ADA]))
     assert found.level is Level.WRONG
     assert "bob" in found.text
@@ -72,19 +75,25 @@ def test_a_list_without_a_revoked_certificate_is_found(keys: Path) -> None:
 
 
 def test_a_list_with_more_than_the_vault_is_found(keys: Path) -> None:
-    """The vault is older than the list: it was restored, and takes a stolen gateway for sound."""
+    """
+    If the list has more certificates than the vault, the vault was restored, and that is
+    reported.
+    """
     found = _judged(keys, _write(keys / "crl.pem"), vault=Revoked({ADA: "ada"}, NOW))
     assert found.level is Level.WRONG
     assert "restored" in found.remedy
 
 
 def test_a_probe_is_not_taken_for_a_gateway(keys: Path) -> None:
-    """Each list has a certificate of its own, which no vault knows."""
+    """The probe certificate of each list is not mistaken for a gateway's."""
     assert _judged(keys, _write(keys / "crl.pem", [7, ADA, BOB])).level is Level.SOUND
 
 
 def test_a_list_that_is_older_than_the_newest_revocation_is_found(keys: Path) -> None:
-    """Also where that gateway has no certificate that could be missing."""
+    """
+    A list older than the newest revocation is reported, also if that gateway has no
+    certificate.
+    """
     path = _write(keys / "crl.pem")
     later = Revoked(VAULT.serials, NOW + dt.timedelta(minutes=4))
     assert _judged(keys, path, vault=later).level is Level.SOUND, "clocks differ"
@@ -93,7 +102,7 @@ def test_a_list_that_is_older_than_the_newest_revocation_is_found(keys: Path) ->
 
 
 def test_what_is_no_list_of_ours_is_found(keys: Path) -> None:
-    """None, no list, one of another authority: each lets all in, or no one."""
+    """A missing, invalid or foreign list is reported."""
     other = pki.create_ca(now=NOW, valid_for=YEAR)
     (keys / "text").write_text("nothing of the kind")
     for path in (keys / "none", keys / "text", _write(keys / "other", ca=other)):
@@ -106,7 +115,10 @@ def _found(keys: Path, written: Path | None, *read: Path, user: str = "root") ->
 
 
 def test_a_broker_that_reads_another_file_is_found(keys: Path) -> None:
-    """Trust may write all that it wants; an up-to-date copy or a link will do."""
+    """
+    If the broker reads another file than trust writes, that is reported; a current copy or a link
+    is accepted.
+    """
     written, old = _write(keys / "crl.pem"), _write(keys / "old.pem", [ADA])
     link, copy = keys / "link.pem", keys / "copy.pem"
     link.symlink_to(written)
@@ -123,7 +135,7 @@ def test_a_broker_that_reads_another_file_is_found(keys: Path) -> None:
 
 
 def test_each_list_is_judged_once(keys: Path) -> None:
-    """Trust's and each listener's, by the same rules."""
+    """The lists of trust and of each listener are judged once each, by the same rules."""
     written, old = _write(keys / "crl.pem"), _write(keys / "old.pem", [ADA])
     found = list(lists(VAULT, written=written, reader=Reader((old, old)), keys=keys, now=NOW))
     judged = [one.level for one in found if one.code == "trust-revocations"]
@@ -132,7 +144,7 @@ def test_each_list_is_judged_once(keys: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
 def test_a_list_that_the_broker_cannot_read_is_found(keys: Path) -> None:
-    """Read as root at its start, it is out of reach when it is to be read again."""
+    """A list that the broker's user cannot read is reported, because a reload would fail."""
     folder = keys / "closed"
     folder.mkdir()
     path = _write(folder / "crl.pem")
@@ -153,7 +165,10 @@ def test_a_list_that_the_broker_cannot_read_is_found(keys: Path) -> None:
 
 
 def test_the_lists_of_all_listeners_are_read_off_the_configuration() -> None:
-    """In their order, each once, and as which user."""
+    """
+    The lists of all listeners are read from the configuration in their order, with the broker's
+    user.
+    """
     text = """\
 user broker
 listener 1

@@ -1,4 +1,4 @@
-"""What the doctor concludes from presets, snapshots, prepared transactions and slots."""
+"""The doctor's findings about presets, snapshots, prepared transactions and slots."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +29,7 @@ def _found(**facts: Any) -> dict[str, tuple[Level, str]]:
 
 
 def test_a_database_alone_is_sound() -> None:
-    """Nothing is found where nothing is preset and nothing is kept."""
+    """A database without presets and old transactions gives no finding."""
     assert _found() == {}
 
 
@@ -53,7 +53,7 @@ def test_a_database_alone_is_sound() -> None:
 def test_presets_are_named_with_their_undoing(
     preset: tuple[str | None, ...], code: str, level: Level, remedy: str
 ) -> None:
-    """Where it is preset, and the statement that takes it back."""
+    """Each preset is named with its source and the statement that removes it."""
     found = _found(presets=[preset])[f"vault-{code}"]
     assert found[0] is level
     assert remedy in found[1]
@@ -70,7 +70,7 @@ def test_presets_are_named_with_their_undoing(
     ],
 )
 def test_presets_that_do_no_harm_are_no_news(preset: tuple[str | None, ...]) -> None:
-    """As wanted, stronger than wanted, or nothing that is relied on."""
+    """Presets that are wanted, stronger or irrelevant are not reported."""
     assert _found(presets=[preset]) == {}
 
 
@@ -92,7 +92,10 @@ def test_presets_that_do_no_harm_are_no_news(preset: tuple[str | None, ...]) -> 
 def test_what_is_kept_for_others_is_found(
     facts: Mapping[str, Any], code: str, level: Level
 ) -> None:
-    """Each by its own name, with what to do."""
+    """
+    Each old snapshot, prepared transaction and slot is reported by its name, with the
+    remedy.
+    """
     found = _found(**facts)
     assert list(found) == [f"vault-{code}"]
     assert found[f"vault-{code}"][0] is level
@@ -100,5 +103,5 @@ def test_what_is_kept_for_others_is_found(
 
 
 def test_a_slot_that_is_read_is_sound() -> None:
-    """A standby that follows closely costs nothing."""
+    """A slot that is read up to date is not reported."""
     assert _found(slots=[_SLOT]) == {}

@@ -1,4 +1,4 @@
-"""The one command: what it does when it is cut off, whatever the sub-command."""
+"""The command `vitalveil` when it is interrupted, for any sub-command."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from vitalveil import cli
 
 
 def test_a_reader_who_has_seen_enough_is_no_failure() -> None:
-    """As with `| head`: nothing is said, and it ends well."""
+    """If the reader closes the pipe, as `| head` does, the command ends without an error."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -25,7 +25,7 @@ def test_a_reader_who_has_seen_enough_is_no_failure() -> None:
 
 
 def test_ctrl_c_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 130, as of any program that was interrupted."""
+    """Ctrl-C gives one sentence and exit code 130."""
 
     def interrupted(_: Sequence[str]) -> int:
         raise KeyboardInterrupt

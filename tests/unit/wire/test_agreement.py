@@ -1,4 +1,4 @@
-"""Agreement: both sides have the same keys, and no one else has."""
+"""The agreement: both sides derive the same keys, and no one else can."""
 
 import hmac
 
@@ -15,7 +15,7 @@ AGENT = "0123456789abcdef"
 INGEST = X25519PrivateKey.from_private_bytes(bytes(range(32, 64)))
 LEASE = X25519PrivateKey.from_private_bytes(bytes(range(64, 96)))
 
-# The points of small order, as cryptographers list them (https://cr.yp.to/ecdh.html).
+# The points of small order (https://cr.yp.to/ecdh.html).
 LOW_ORDER = [
     bytes(32),
     b"\x01" + bytes(31),
@@ -33,14 +33,14 @@ def public(key: X25519PrivateKey) -> bytes:
 
 
 def test_both_sides_agree() -> None:
-    """What ingest works out from its private key, the agent works out from its own."""
+    """Ingest and agent each derive the same keys from their own private key."""
     ours = agreement.of_ingest(INGEST, public(LEASE), AGENT)
     assert ours == agreement.of_agent(LEASE, public(INGEST), AGENT)
     assert ours.key_id == agreement.key_id(public(INGEST))
 
 
 def test_the_keys_are_what_the_rules_say() -> None:
-    """Versions of tomorrow agree with today's: the bytes are fixed."""
+    """The derived bytes are fixed, so that later versions agree with this one."""
     ours = agreement.of_ingest(INGEST, public(LEASE), AGENT)
     assert ours == Agreement(
         bytes.fromhex("a0289810032eb417"),
@@ -51,7 +51,7 @@ def test_the_keys_are_what_the_rules_say() -> None:
 
 @pytest.mark.parametrize("point", LOW_ORDER)
 def test_a_key_of_small_order_is_refused(point: bytes) -> None:
-    """Anyone would share that secret."""
+    """A public key of small order is refused, because anyone would share its secret."""
     with pytest.raises(WeakKey):
         agreement.of_ingest(INGEST, point, AGENT)
     with pytest.raises(WeakKey):
@@ -60,13 +60,13 @@ def test_a_key_of_small_order_is_refused(point: bytes) -> None:
 
 @pytest.mark.parametrize("size", [0, 31, 33])
 def test_a_key_of_another_length_is_refused(size: int) -> None:
-    """What is no key is not taken for one."""
+    """A public key of another length is refused."""
     with pytest.raises(WeakKey):
         agreement.of_ingest(INGEST, bytes(size), AGENT)
 
 
 def test_no_key_serves_two_pairs_or_two_directions() -> None:
-    """Another agent, another key on either side, another direction: another key."""
+    """The derived key depends on the agent, both public keys and the direction."""
     other = X25519PrivateKey.generate()
     found = [
         agreement.of_ingest(INGEST, public(LEASE), AGENT),
@@ -79,7 +79,10 @@ def test_no_key_serves_two_pairs_or_two_directions() -> None:
 
 
 def test_a_public_key_that_shares_the_secret_shares_no_key() -> None:
-    """X25519 ignores the top bit of a public key: both are bound as they are written."""
+    """
+    Two encodings of a public key with the same X25519 secret give different keys, because the
+    encodings are bound.
+    """
     twin = bytearray(public(LEASE))
     twin[31] |= 0x80
     ours = agreement.of_ingest(INGEST, public(LEASE), AGENT)
@@ -88,7 +91,7 @@ def test_a_public_key_that_shares_the_secret_shares_no_key() -> None:
 
 
 def test_a_proof_is_of_these_bytes_under_this_key() -> None:
-    """Other bytes, another key, a shorter proof: none of them is one."""
+    """Other bytes, another key and a shortened proof do not verify."""
     proof = prove(b"k" * 32, b"data")
     assert is_proof(b"k" * 32, b"data", proof)
     assert not is_proof(b"k" * 32, b"date", proof)
@@ -100,12 +103,12 @@ def test_a_proof_is_of_these_bytes_under_this_key() -> None:
 @given(st.binary(max_size=64), st.binary(max_size=300))
 @example(b"\x0b" * 20, b"Hi There")
 def test_a_proof_is_the_hmac_of_the_library(key: bytes, data: bytes) -> None:
-    """Written out, because it is faster; the same to the last bit."""
+    """The written-out HMAC equals that of the library."""
     assert prove(key, data) == hmac.digest(key, data, "sha256")
 
 
 def test_a_proof_is_that_of_the_specification() -> None:
-    """RFC 4231, section 4.2."""
+    """The test vector of RFC 4231, section 4.2."""
     assert prove(b"\x0b" * 20, b"Hi There").hex() == (
         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
     )

@@ -1,4 +1,7 @@
-"""The envelope, outside and inside, four ways: golden, inverse, truncated, hostile."""
+"""
+The envelope and its body by four rules: hand-written bytes, inversion, truncation,
+hostile input.
+"""
 
 import msgspec
 import pytest
@@ -25,8 +28,8 @@ from wire.errors import Malformed, TooLarge, UnsupportedVersion, WireError
 from wire.quantities import MISSING
 
 ENVELOPE = Envelope(1, 1, b"s" * 16, 300, b"k" * 80, b"x" * 17)
-# By hand, from the msgpack specification: fixarray 6, two fixints, bin 8 of 16 bytes,
-# uint 16, bin 8 of 80 bytes, bin 8 of 17 bytes.
+# Written by hand from the msgpack specification: fixarray 6, two fixints, bin 8 of 16 bytes, uint
+# 16, bin 8 of 80 bytes, bin 8 of 17 bytes.
 ENVELOPE_BYTES = (
     b"\x96\x01\x01\xc4\x10" + b"s" * 16 + b"\xcd\x01\x2c\xc4\x50" + b"k" * 80 + b"\xc4\x11"
 ) + b"x" * 17
@@ -56,7 +59,7 @@ GOLDEN_BODIES = [
 
 
 def test_envelope_is_written_as_by_hand() -> None:
-    """The bytes are those that the msgpack specification says, and read back to the same."""
+    """The encoded envelope equals bytes written by hand from the msgpack specification."""
     assert encode_envelope(ENVELOPE) == ENVELOPE_BYTES
     assert decode_envelope(ENVELOPE_BYTES) == ENVELOPE
 
@@ -65,7 +68,7 @@ def test_envelope_is_written_as_by_hand() -> None:
 def test_body_is_written_as_by_hand(
     body: Body, encoded: bytes, observations: list[tuple[int, int]]
 ) -> None:
-    """Columns, times and values are where the specification puts them."""
+    """The encoded body equals bytes written by hand from the specification."""
     assert encode_body(body) == encoded
     decoded = decode_body(encoded)
     assert decoded == body
@@ -74,7 +77,7 @@ def test_body_is_written_as_by_hand(
 
 
 def test_short_block_may_leave_out_what_is_optional() -> None:
-    """A sender may end the array after the values."""
+    """A sender may omit the optional fields at the end of a block."""
     encoded = b"\x93\xc4\x10" + b"h" * 16 + b"\x07\x91\x94\x01\x00\x01\xc4\x02\x48\x00"
 
     assert decode_body(encoded) == Body(b"h" * 16, 7, [Block(1, 0, 1, b"\x48\x00")])
@@ -82,13 +85,13 @@ def test_short_block_may_leave_out_what_is_optional() -> None:
 
 @given(envelopes)
 def test_decoding_inverts_encoding_of_envelopes(envelope: Envelope) -> None:
-    """What an agent encodes is what ingest decodes."""
+    """Decoding inverts encoding of envelopes."""
     assert decode_envelope(encode_envelope(envelope)) == envelope
 
 
 @given(bodies)
 def test_decoding_inverts_encoding_of_bodies(body: Body) -> None:
-    """What an agent encodes is what ingest decodes."""
+    """Decoding inverts encoding of bodies."""
     assert decode_body(encode_body(body)) == body
 
 
@@ -96,7 +99,7 @@ def test_decoding_inverts_encoding_of_bodies(body: Body) -> None:
 def test_unpacking_inverts_packing(
     run: tuple[int, list[int], list[int], list[int] | None],
 ) -> None:
-    """Every form of a block, narrow or wide, regular or not, holds the same observations."""
+    """Unpacking inverts packing, for narrow and wide, regular and irregular blocks."""
     quantity, times, values, flags = run
     block = pack_block(quantity, times, values, flags)
 
@@ -109,7 +112,7 @@ def test_unpacking_inverts_packing(
 
 @pytest.mark.parametrize("size", range(len(ENVELOPE_BYTES)))
 def test_every_truncated_envelope_is_malformed(size: int) -> None:
-    """No part of an envelope passes for a whole one."""
+    """Every truncated envelope is malformed."""
     with pytest.raises(Malformed):
         decode_envelope(ENVELOPE_BYTES[:size])
 
@@ -118,7 +121,7 @@ def test_every_truncated_envelope_is_malformed(size: int) -> None:
 def test_every_truncated_body_is_malformed(
     _body: Body, encoded: bytes, _observations: list[tuple[int, int]]
 ) -> None:
-    """No part of a body passes for a whole one, nor does a whole one with more behind it."""
+    """Every truncated body is malformed, and so is one with additional bytes."""
     for size in range(len(encoded)):
         with pytest.raises(Malformed):
             decode_body(encoded[:size])
@@ -132,7 +135,7 @@ def test_every_truncated_body_is_malformed(
 @example(b"\xdd\xff\xff\xff\xff")
 @example(b"\xc6\xff\xff\xff\xff")
 def test_no_bytes_raise_anything_else(payload: bytes) -> None:
-    """Any bytes are an envelope or a WireError, and a body or a WireError."""
+    """Any bytes give an envelope or body, or a WireError."""
     for decode in (decode_envelope, decode_body):
         try:
             decode(payload)
@@ -142,7 +145,7 @@ def test_no_bytes_raise_anything_else(payload: bytes) -> None:
 
 @given(bodies, st.data())
 def test_no_changed_byte_raises_anything_else(body: Body, data: st.DataObject) -> None:
-    """A body with a byte changed is still sound, or a WireError."""
+    """A body with a changed byte is valid, or raises a WireError."""
     encoded = bytearray(encode_body(body))
     place = data.draw(st.integers(0, len(encoded) - 1))
     encoded[place] = data.draw(st.integers(0, 255))
@@ -157,7 +160,7 @@ def test_no_changed_byte_raises_anything_else(body: Body, data: st.DataObject) -
 
 
 def test_too_large_an_envelope_is_not_even_read() -> None:
-    """The size is looked at first."""
+    """An envelope above the size limit is refused before it is decoded."""
     with pytest.raises(TooLarge) as raised:
         decode_envelope(bytes(MAX_ENVELOPE_BYTES + 1))
 
@@ -175,7 +178,7 @@ def test_too_large_an_envelope_is_not_even_read() -> None:
     ],
 )
 def test_sender_that_is_ahead_is_not_blamed(payload: bytes) -> None:
-    """A later version is unsupported, whatever else it has that we cannot read."""
+    """An envelope of a later version is unsupported, whatever its other fields."""
     with pytest.raises(UnsupportedVersion):
         decode_envelope(payload)
 
@@ -193,7 +196,7 @@ def test_sender_that_is_ahead_is_not_blamed(payload: bytes) -> None:
     ],
 )
 def test_our_version_with_another_shape_is_malformed(payload: bytes) -> None:
-    """Our own version with fields missing or added is no later version."""
+    """An envelope of this version with missing or additional fields is malformed."""
     with pytest.raises(Malformed):
         decode_envelope(payload)
 
@@ -210,7 +213,7 @@ def test_our_version_with_another_shape_is_malformed(payload: bytes) -> None:
     ],
 )
 def test_wrong_length_outside_is_malformed(envelope: Envelope) -> None:
-    """Each field outside has one length or range."""
+    """Each outer field has one length or range."""
     with pytest.raises(Malformed):
         decode_envelope(encode_envelope(envelope))
 
@@ -238,7 +241,7 @@ BLOCK = Block(1, 0, 1000, b"\x48\x00\x49\x00")
     ],
 )
 def test_unsound_block_is_malformed(block: Block) -> None:
-    """A block whose lengths contradict each other, or whose numbers are out of range."""
+    """A block with contradicting lengths or numbers out of range is malformed."""
     with pytest.raises(Malformed):
         decode_body(encode_body(Body(b"h" * 16, 1, [BLOCK, block])))
 
@@ -253,13 +256,16 @@ def test_unsound_block_is_malformed(block: Block) -> None:
     ],
 )
 def test_wrong_field_of_a_body_is_malformed(body: Body) -> None:
-    """Each field inside has one length or range."""
+    """Each field of a body has one length or range."""
     with pytest.raises(Malformed):
         decode_body(encode_body(body))
 
 
 def test_too_many_blocks_or_observations_are_too_large() -> None:
-    """The most that is allowed passes; one more does not."""
+    """
+    The greatest allowed number of blocks or observations is accepted, and one more is
+    too large.
+    """
     full = Block(1, 0, 1, bytes(2 * (MAX_OBSERVATIONS // 2)))
     one = Block(1, 0, 1, bytes(2))
     check_body(Body(b"h" * 16, 1, [full, full]))
@@ -273,7 +279,7 @@ def test_too_many_blocks_or_observations_are_too_large() -> None:
 
 @given(blocks)
 def test_packed_block_is_sound(block: Block) -> None:
-    """What packing gives, the contract takes."""
+    """A packed block satisfies the contract."""
     check_body(Body(b"h" * 16, 1, [block]))
 
 
@@ -295,28 +301,28 @@ def test_packed_block_is_sound(block: Block) -> None:
 def test_what_is_no_run_is_not_packed(
     times: list[int], values: list[int], flags: list[int] | None
 ) -> None:
-    """Packing refuses what unpacking could not give back."""
+    """Packing refuses runs that unpacking could not restore."""
     with pytest.raises(ValueError, match=r"."):
         pack_block(1, times, values, flags)
 
 
 def test_values_near_each_other_take_a_byte() -> None:
-    """A run of heart rates is packed narrow; two that are far apart are not."""
+    """Heart rates are packed as int8, and values far apart as int16."""
     assert len(pack_block(1, [0, 1, 2], [60, 61, MISSING]).values) == 3
     assert len(pack_block(1, [0, 1, 2], [60, 61, 600]).values) == 6
     assert pack_block(1, [0], [MISSING]).base == 0
 
 
 def test_two_observations_of_one_instant_need_offsets() -> None:
-    """A step of 0 is no step."""
+    """Two observations at one time need offsets, because a step of 0 is invalid."""
     assert pack_block(2, [5, 5], [800, 810]).step == bytes(8)
 
 
 def test_order_is_not_the_wire_s_business() -> None:
-    """Times may go back, as long as none is before the first."""
+    """Times may descend if none is before the first."""
     assert pack_block(1, [0, 50, 10], [70, 71, 72]).times_ms() == [0, 50, 10]
 
 
 def test_length_of_a_body_is_its_observations() -> None:
-    """Every block counts."""
+    """The length of a body is the number of observations in all blocks."""
     assert len(Body(b"h" * 16, 1, [BLOCK, BLOCK])) == 4

@@ -1,4 +1,4 @@
-"""Golden messages: what earlier versions put on the wire is read as they meant it."""
+"""Recorded messages of earlier versions are read with their original meaning."""
 
 import json
 from pathlib import Path
@@ -46,13 +46,16 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def test_there_are_golden_messages() -> None:
-    """The first released version is recorded, so that the tests below test something."""
+    """
+    The messages of the first released version are recorded, so that the tests below test
+    something.
+    """
     assert "0.1.0" in [folder.name for folder in FOLDERS]
 
 
 @pytest.mark.parametrize("message", cases("sealed_envelopes"))
 def test_a_sealed_envelope_of_before_is_opened(message: dict[str, Any]) -> None:
-    """Outside and inside of a sealed envelope are read as they were meant."""
+    """Outer and inner part of a recorded sealed envelope are read."""
     outside, body, inside = message["means"]
     found = envelope.decode_envelope(bytes.fromhex(message["bytes"]))
 
@@ -63,7 +66,7 @@ def test_a_sealed_envelope_of_before_is_opened(message: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("message", cases("json_envelopes"))
 def test_a_json_envelope_of_before_is_read(message: dict[str, Any]) -> None:
-    """A JSON envelope is read as it was meant, from the broker and from the quarantine."""
+    """A recorded JSON envelope is read, from the broker and from quarantine."""
     spool_id, sequence, body = message["means"]
     data = bytes.fromhex(message["bytes"])
     found = json_envelope.decode(data)
@@ -76,14 +79,14 @@ def test_a_json_envelope_of_before_is_read(message: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("message", cases("receipts"))
 def test_a_receipt_of_before_is_read(message: dict[str, Any]) -> None:
-    """A receipt is read as it was meant, for old agents and old recordings are still about."""
+    """A recorded receipt of the first form is read."""
     found = receipt.decode(bytes.fromhex(message["bytes"]))
     assert found.spools == msgspec.convert(message["means"], list[SpoolReceipt])
 
 
 @pytest.mark.parametrize("message", [*proven_receipts(), *cases("proven_receipts")])
 def test_a_proven_receipt_of_before_is_believed(message: dict[str, Any]) -> None:
-    """A receipt that ingest proved is believed by a later agent, and one of today is recorded."""
+    """A recorded proven receipt is accepted, and the present version is recorded."""
     shared = agreement.of_agent(LEASE_KEY, INGEST_KEY.public_key().public_bytes_raw(), AGENT)
     found = receipt.decode_proven(bytes.fromhex(message["bytes"]), [shared])
     assert found == msgspec.convert(message["means"], list[SpoolReceipt])
@@ -91,7 +94,7 @@ def test_a_proven_receipt_of_before_is_believed(message: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("message", [*padded_leases(), *cases("padded_leases")])
 def test_a_padded_lease_of_before_is_read(message: dict[str, Any]) -> None:
-    """A lease of the second form is read as it was meant, and one of today is recorded."""
+    """A recorded padded lease is read, and the present version is recorded."""
     sealed, public = bytes.fromhex(message["bytes"]), TRUST_KEY.public_key()
     found = lease.decode(sealed, agent=AGENT, trust_key=public, agent_key=LEASE_KEY)
     assert found == msgspec.convert(message["means"], Lease)
@@ -99,7 +102,7 @@ def test_a_padded_lease_of_before_is_read(message: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("message", cases("leases"))
 def test_a_lease_of_before_is_read(message: dict[str, Any]) -> None:
-    """A lease is read as it was meant, from the broker and from the agent's disk."""
+    """A recorded lease is read, from the broker and from the agent's disk."""
     meant = msgspec.convert(message["means"], Lease)
     sealed = bytes.fromhex(message["bytes"])
     public = TRUST_KEY.public_key()
@@ -114,21 +117,24 @@ def test_a_lease_of_before_is_read(message: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("message", cases("states"))
 def test_a_state_of_before_is_read(message: dict[str, Any]) -> None:
-    """A state is read as it was meant: what is not told in it has its default."""
+    """A recorded state is read, and missing fields have their defaults."""
     found = state.decode(bytes.fromhex(message["bytes"]))
     assert found == msgspec.convert(message["means"], State)
 
 
 @pytest.mark.parametrize("message", cases("policies"))
 def test_a_rule_of_before_is_read(message: dict[str, Any]) -> None:
-    """A rule of a lease is read as it was meant."""
+    """A recorded rule is read."""
     data = bytes.fromhex(message["bytes"])
     assert msgspec.msgpack.decode(data, type=Rule) == msgspec.convert(message["means"], Rule)
 
 
 @pytest.mark.parametrize("message", cases("topics"))
 def test_a_topic_of_before_is_the_same(message: dict[str, Any]) -> None:
-    """The topics of an agent never change: the rules of brokers name them."""
+    """
+    The topics of an agent equal the recorded ones, because access rules of brokers name
+    them.
+    """
     of = {
         "observations": topics.observations,
         "receipt": topics.receipt,

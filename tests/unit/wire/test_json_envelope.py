@@ -1,4 +1,4 @@
-"""The JSON envelope, held against its own published schema."""
+"""The JSON envelope, compared with its published schema."""
 
 import copy
 import json
@@ -43,7 +43,7 @@ START_MS = 1_767_225_600_000
 
 
 def with_block(**fields: object) -> bytes:
-    """Return GOOD with its first block changed; None leaves a field out."""
+    """Return GOOD with its first block changed; None omits a field."""
     changed = copy.deepcopy(GOOD)
     changed["blocks"] = [
         {k: v for k, v in {**GOOD["blocks"][0], **fields}.items() if v is not None}
@@ -57,7 +57,7 @@ def with_field(**fields: object) -> bytes:
 
 
 def test_envelope_in_json_is_read_as_by_hand() -> None:
-    """Names, zones, units and nulls mean what the contract says."""
+    """Names, zones, units and nulls are decoded as the contract says."""
     identified = decode(json.dumps(GOOD).encode())
     rates, glucose = identified.body.blocks
 
@@ -76,7 +76,7 @@ def test_envelope_in_json_is_read_as_by_hand() -> None:
 
 @given(spool_ids, sequences, bodies)
 def test_decoding_inverts_encoding_in_json(spool_id: bytes, sequence: int, body: Body) -> None:
-    """The same observations come back, and what is encoded keeps to the schema."""
+    """Decoding inverts encoding, and the encoded envelope conforms to the schema."""
     encoded = encode(spool_id, sequence, body)
     identified = decode(encoded)
 
@@ -91,13 +91,13 @@ def test_decoding_inverts_encoding_in_json(spool_id: bytes, sequence: int, body:
 
 
 def test_quantity_without_a_name_is_not_encoded() -> None:
-    """What has no name cannot be said in JSON."""
+    """A quantity without a name cannot be encoded."""
     with pytest.raises(KeyError):
         encode(b"s" * 16, 1, Body(b"h" * 16, 1, [Block(999, 0, 1, b"\0\0")]))
 
 
 def test_every_truncated_json_is_malformed() -> None:
-    """No part of an envelope passes for a whole one."""
+    """Every truncated envelope is malformed."""
     encoded = json.dumps(GOOD).encode()
     for size in range(len(encoded)):
         with pytest.raises(Malformed):
@@ -110,7 +110,7 @@ def test_every_truncated_json_is_malformed() -> None:
 @example(with_field(lease=10**30))
 @example(with_block(quantity="\ud800"))
 def test_no_bytes_of_json_raise_anything_else(payload: bytes) -> None:
-    """Any bytes are a JSON envelope or a WireError."""
+    """Any bytes give a JSON envelope or a WireError."""
     try:
         decode(payload)
     except WireError:
@@ -144,7 +144,7 @@ def _paths(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | 
 @settings(max_examples=400)
 @given(st.data())
 def test_what_the_schema_rejects_the_decoder_rejects(data: st.DataObject) -> None:
-    """What the decoder takes keeps to the published schema."""
+    """Every envelope that the decoder accepts conforms to the published schema."""
     document = copy.deepcopy(GOOD)
     *parents, last = data.draw(st.sampled_from(_paths(document)))
     place: Any = document
@@ -189,7 +189,7 @@ def test_what_the_schema_rejects_the_decoder_rejects(data: st.DataObject) -> Non
     ],
 )
 def test_schema_and_decoder_reject_together(payload: bytes) -> None:
-    """What breaks the published contract is refused by both."""
+    """An envelope that violates the schema is refused by schema and decoder."""
     assert not VALIDATOR.is_valid(json.loads(payload))
     with pytest.raises(Malformed):
         decode(payload)
@@ -215,13 +215,13 @@ def test_schema_and_decoder_reject_together(payload: bytes) -> None:
     ],
 )
 def test_what_a_schema_cannot_say_is_malformed(payload: bytes) -> None:
-    """The decoder holds the rest of the contract."""
+    """Rules that a schema cannot express are checked by the decoder."""
     with pytest.raises(Malformed):
         decode(payload)
 
 
 def test_one_observation_needs_no_step() -> None:
-    """Where there is nothing to step to, neither step nor offsets are asked."""
+    """A single observation needs neither step nor offsets."""
     assert decode(with_block(values=[72], step_ms=None)).body.blocks[0].times_ms() == [START_MS]
 
 
@@ -230,26 +230,26 @@ def test_one_observation_needs_no_step() -> None:
     [with_field(version=2), with_field(version=2, new="field"), b'{"version": 0}'],
 )
 def test_sender_of_json_that_is_ahead_is_not_blamed(payload: bytes) -> None:
-    """A later version is unsupported, whatever else it has that we cannot read."""
+    """An envelope of a later version is unsupported, whatever its other fields."""
     with pytest.raises(UnsupportedVersion):
         decode(payload)
 
 
 def test_too_large_a_json_is_not_even_read() -> None:
-    """The size is looked at first."""
+    """An envelope above the size limit is refused before it is decoded."""
     with pytest.raises(TooLarge):
         decode(b"{" + b" " * MAX_ENVELOPE_BYTES)
 
 
 def test_json_is_told_from_sealed_by_its_first_byte() -> None:
-    """A sealed envelope is a msgpack array and never starts with a brace."""
+    """The first byte distinguishes JSON from a sealed envelope, which is a msgpack array."""
     assert looks_like_json(json.dumps(GOOD).encode())
     assert not looks_like_json(b"\x96\x01")
     assert not looks_like_json(b"")
 
 
 def test_schema_is_a_schema(capsys: pytest.CaptureFixture[str]) -> None:
-    """`vitalveil schema` prints what the decoder was made from, and it is valid itself."""
+    """`vitalveil schema` prints the decoder's schema, which is a valid schema."""
     assert print_schema([]) == 0
     printed = json.loads(capsys.readouterr().out)
 

@@ -24,7 +24,7 @@ LEASE = Lease(
     2000,
     [Grant(b"h" * 16, ["C0:FF:EE:00:00:01"], [Rule(1, 5, 1000, 1000, Aggregate.MEAN)])],
 )
-# By hand, from the msgpack specification.
+# Written by hand from the msgpack specification.
 LEASE_BYTES = (
     b"\x96\xb0" + AGENT.encode() + b"\x03\xcd\x03\xe8\xcd\x07\xd0\x91\x93\xc4\x10" + b"h" * 16
 ) + b"\x91\xb1C0:FF:EE:00:00:01\x91\x95\x01\x05\xcd\x03\xe8\xcd\x03\xe8\xa4mean\xcc\x80"
@@ -70,7 +70,7 @@ SEALED = lease.encode(LEASE, trust_key=TRUST, agent_key=HOLDER.public_key())
 
 
 def test_lease_is_read_as_by_hand() -> None:
-    """The bytes are those that the specifications say: msgpack, Ed25519, HPKE."""
+    """A lease equals bytes made by the specifications of msgpack, Ed25519 and HPKE."""
     assert read(sign(LEASE_BYTES)) == LEASE
 
     info = b"vitalveil lease v1\x00" + AGENT.encode()
@@ -81,20 +81,20 @@ def test_lease_is_read_as_by_hand() -> None:
 
 @given(leases)
 def test_decoding_inverts_encoding_of_leases(original: Lease) -> None:
-    """What trust encodes is what the agent decodes."""
+    """Decoding inverts encoding of leases."""
     sealed = lease.encode(original, trust_key=TRUST, agent_key=HOLDER.public_key())
 
     assert read(sealed, agent=original.agent) == original
 
 
 def test_addresses_are_not_readable_outside() -> None:
-    """It lies retained on the broker, which must not learn which sensors there are."""
+    """The sealed lease contains no sensor address, because the broker retains it."""
     assert b"C0:FF:EE" not in SEALED
     assert b"h" * 16 not in SEALED
 
 
 def test_every_truncated_lease_has_a_bad_seal() -> None:
-    """No part of a lease opens."""
+    """Every truncated lease has a bad seal."""
     for size in range(len(SEALED)):
         with pytest.raises(BadSeal):
             read(SEALED[:size])
@@ -102,9 +102,9 @@ def test_every_truncated_lease_has_a_bad_seal() -> None:
 
 @pytest.mark.parametrize("bit", [0, 7])
 def test_no_bit_of_a_lease_can_be_changed(bit: int) -> None:
-    """A changed bit anywhere breaks the seal."""
+    """A lease with any flipped bit has a bad seal."""
     for place in range(len(SEALED)):
-        # The highest bit of an X25519 point is not looked at (RFC 7748), but HPKE binds it too.
+        # X25519 ignores the highest bit of a point (RFC 7748), but HPKE binds it.
         changed = bytearray(SEALED)
         changed[place] ^= 1 << bit
         with pytest.raises(BadSeal):
@@ -112,7 +112,7 @@ def test_no_bit_of_a_lease_can_be_changed(bit: int) -> None:
 
 
 def test_lease_of_another_agent_does_not_open() -> None:
-    """Another agent's name or key does not open it."""
+    """A lease does not open with another agent's id or key."""
     with pytest.raises(BadSeal):
         read(SEALED, agent="f" * 16)
     with pytest.raises(BadSeal):
@@ -120,7 +120,7 @@ def test_lease_of_another_agent_does_not_open() -> None:
 
 
 def test_lease_that_another_signed_is_refused() -> None:
-    """Whoever has the agent's public key can seal to it; only trust can sign."""
+    """A lease that is sealed to the agent and signed by another key is refused."""
     forged = lease.encode(
         LEASE, trust_key=Ed25519PrivateKey.generate(), agent_key=HOLDER.public_key()
     )
@@ -130,7 +130,7 @@ def test_lease_that_another_signed_is_refused() -> None:
 
 
 def test_signed_lease_is_for_one_agent() -> None:
-    """A lease that trust signed for another agent is refused, even sealed to this one."""
+    """A lease that trust signed for another agent is refused, even if it is sealed to this one."""
     other = msgspec.msgpack.encode(msgspec.structs.replace(LEASE, agent="f" * 16))
 
     with pytest.raises(BadSignature):
@@ -139,13 +139,13 @@ def test_signed_lease_is_for_one_agent() -> None:
 
 @pytest.mark.parametrize("signature", [b"", b"x" * 63, b"x" * 64, b"x" * 65])
 def test_signature_of_any_length_is_only_bad(signature: bytes) -> None:
-    """A signature that is none is a bad one."""
+    """A signature of any other length is a bad signature."""
     with pytest.raises(BadSignature):
         read(seal(msgspec.msgpack.encode([1, LEASE_BYTES, signature])))
 
 
 def test_later_version_of_a_lease_is_unsupported() -> None:
-    """A version that we do not know is not tried."""
+    """A lease of a later version is unsupported."""
     with pytest.raises(UnsupportedVersion):
         read(sign(LEASE_BYTES, version=3))
 
@@ -153,7 +153,7 @@ def test_later_version_of_a_lease_is_unsupported() -> None:
 @pytest.mark.parametrize("multiple", [1, 2, 128, 256, 1000, 4096, 65_536, 100_000])
 @given(original=leases)
 def test_padded_lease_is_read_and_tells_no_length(multiple: int, original: Lease) -> None:
-    """What is sealed is a multiple in length, whatever is in it; and it means the same."""
+    """A padded lease has a length that is a multiple, and is read like one without padding."""
     original = msgspec.structs.replace(original, agent=AGENT)
     data = lease.encode(
         original, trust_key=TRUST, agent_key=HOLDER.public_key(), multiple_bytes=multiple
@@ -165,7 +165,7 @@ def test_padded_lease_is_read_and_tells_no_length(multiple: int, original: Lease
 
 
 def test_padding_belongs_to_the_second_form() -> None:
-    """A first form with padding, or a second one without, is neither."""
+    """A lease of the first form with padding, or of the second without, is malformed."""
     signature = TRUST.sign(b"vitalveil lease signature v1\x00" + LEASE_BYTES)
     for fields in ([1, LEASE_BYTES, signature, b""], [2, LEASE_BYTES, signature]):
         with pytest.raises(Malformed):
@@ -173,7 +173,7 @@ def test_padding_belongs_to_the_second_form() -> None:
 
 
 def test_every_truncation_under_the_seal_is_a_wire_error() -> None:
-    """Parts of a lease that trust itself signed, and parts of what it sealed."""
+    """A truncated lease that trust itself signed or sealed raises a WireError."""
     for size in range(len(LEASE_BYTES)):
         with pytest.raises(Malformed):
             read(sign(LEASE_BYTES[:size]))
@@ -185,7 +185,7 @@ def test_every_truncation_under_the_seal_is_a_wire_error() -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_of_a_lease_raise_anything_else(data: bytes) -> None:
-    """Any bytes, outside, under the seal or under the signature, are a WireError."""
+    """Any bytes, outside, under the seal or under the signature, give a lease or a WireError."""
     for hostile in (data, seal(data), sign(data)):
         with pytest.raises(WireError):
             read(hostile)
@@ -202,13 +202,13 @@ def test_no_bytes_of_a_lease_raise_anything_else(data: bytes) -> None:
     ],
 )
 def test_unsound_lease_is_malformed(changed: Lease) -> None:
-    """Each field has one length or range, even when trust itself is wrong about it."""
+    """Each field of a lease has one length or range, even if trust signed it."""
     with pytest.raises(Malformed):
         read(sign(msgspec.msgpack.encode(changed)))
 
 
 def test_agent_that_is_no_agent_has_no_lease() -> None:
-    """A lease names an agent by 16 hex digits."""
+    """The agent of a lease must be 16 hexadecimal digits."""
     named = msgspec.structs.replace(LEASE, agent="x" * 16)
     sealed = lease.encode(named, trust_key=TRUST, agent_key=HOLDER.public_key())
 
@@ -217,7 +217,7 @@ def test_agent_that_is_no_agent_has_no_lease() -> None:
 
 
 def test_rule_that_contradicts_itself_is_malformed() -> None:
-    """A rule of a lease is held to the same contract as any other."""
+    """A rule that contradicts itself makes the lease malformed."""
     broken = LEASE_BYTES.replace(b"\x95\x01\x05", b"\x95\x01\x00")
 
     with pytest.raises(Malformed):
@@ -225,6 +225,6 @@ def test_rule_that_contradicts_itself_is_malformed() -> None:
 
 
 def test_lease_ends_at_its_instant() -> None:
-    """In the millisecond of its end it is over."""
+    """In the millisecond of its end a lease is not in force any more."""
     assert LEASE.is_in_force(now_ms=1999)
     assert not LEASE.is_in_force(now_ms=2000)

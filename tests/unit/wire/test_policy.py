@@ -1,4 +1,4 @@
-"""The one rule that edge and ingest share."""
+"""The rule that edge agent and ingest share."""
 
 import pytest
 from hypothesis import given
@@ -14,13 +14,13 @@ steps = st.integers(-0x7000, 0x7000)
 
 @given(rules(), times, steps)
 def test_what_is_coarsened_conforms(rule: Rule, time_ms: int, value: int) -> None:
-    """What the edge makes, ingest takes."""
+    """Coarsened observations conform to the rule."""
     assert rule.conforms([rule.coarsen_time(time_ms)], [rule.coarsen_value(value)])
 
 
 @given(rules(), times, steps)
 def test_coarsening_twice_changes_nothing_more(rule: Rule, time_ms: int, value: int) -> None:
-    """What is coarse already is left as it is."""
+    """Coarsening a second time changes nothing."""
     time, coarse = rule.coarsen_time(time_ms), rule.coarsen_value(value)
 
     assert rule.coarsen_time(time) == time
@@ -29,7 +29,10 @@ def test_coarsening_twice_changes_nothing_more(rule: Rule, time_ms: int, value: 
 
 @given(rules(), times, steps)
 def test_coarsening_keeps_near(rule: Rule, time_ms: int, value: int) -> None:
-    """A time goes back by less than its step and stays in its interval; a value moves by half."""
+    """
+    A coarsened time is earlier by less than its step, in the same interval; a value moves by at
+    most half a step.
+    """
     time = rule.coarsen_time(time_ms)
 
     assert 0 <= time_ms - time < rule.time_step_ms
@@ -41,12 +44,12 @@ def test_coarsening_keeps_near(rule: Rule, time_ms: int, value: int) -> None:
     ("value", "expected"), [(72, 70), (73, 75), (75, 75), (-72, -70), (0, 0), (2, 0), (3, 5)]
 )
 def test_value_goes_to_the_nearest_step(value: int, expected: int) -> None:
-    """To the nearest multiple."""
+    """A value is rounded to the nearest multiple."""
     assert Rule(1, step=5).coarsen_value(value) == expected
 
 
 def test_tie_goes_up() -> None:
-    """Half a step goes up, below 0 too."""
+    """Half a step is rounded up, below 0 as well."""
     rule = Rule(1, step=10)
 
     assert [rule.coarsen_value(v) for v in (5, 15, -5)] == [10, 20, 0]
@@ -68,7 +71,7 @@ def test_tie_goes_up() -> None:
 def test_finer_than_allowed_does_not_conform(
     times_ms: list[int], values: list[int], expected: bool
 ) -> None:
-    """Value, time and interval are each looked at."""
+    """An observation with a finer value, time or interval does not conform."""
     rule = Rule(1, step=5, interval_ms=60_000, time_step_ms=1000)
 
     assert rule.conforms(times_ms, values) is expected
@@ -89,14 +92,14 @@ def test_finer_than_allowed_does_not_conform(
 def test_rule_that_contradicts_itself_is_refused(
     quantity: int, step: int, interval_ms: int, time_step_ms: int
 ) -> None:
-    """A rule is sound or is not made."""
+    """A contradictory rule is refused."""
     with pytest.raises(ValueError, match=r"quantity|step|interval"):
         Rule(quantity, step, interval_ms, time_step_ms)
 
 
 @given(rules(), rules(), times, steps)
 def test_narrowed_is_within_both(one: Rule, other: Rule, time_ms: int, value: int) -> None:
-    """What a narrowed rule lets pass, either of the two would have let pass."""
+    """A narrowed rule is within both of its rules."""
     other = Rule(one.quantity, other.step, other.interval_ms, other.time_step_ms, other.aggregate)
     both = one.narrowed(other)
     if both is None:
@@ -112,7 +115,10 @@ def test_narrowed_is_within_both(one: Rule, other: Rule, time_ms: int, value: in
 
 
 def test_within_is_no_finer_in_anything() -> None:
-    """Value, time and interval are each looked at, and the quantity is the same."""
+    """
+    A rule is within another only if value, time and interval are no finer, and the quantity is
+    equal.
+    """
     rule = Rule(1, 5, 60_000, 1000)
 
     assert rule.is_within(rule)
@@ -127,7 +133,7 @@ def test_within_is_no_finer_in_anything() -> None:
 
 
 def test_no_rule_is_narrower_than_the_database_can_keep() -> None:
-    """Two long intervals without a common multiple in 63 bits leave nothing to be measured."""
+    """If the common multiple of two intervals exceeds 63 bits, there is no narrowed rule."""
     one, other = (Rule(1, interval_ms=interval) for interval in ((1 << 61) - 1, (1 << 31) - 1))
 
     assert one.narrowed(other) is None

@@ -1,4 +1,4 @@
-"""What can be measured."""
+"""The quantities that can be measured."""
 
 import pytest
 
@@ -17,7 +17,7 @@ EVERY = [pytest.param(q, id=q.name) for q in all_quantities()]
 
 
 def test_codes_are_never_reused() -> None:
-    """The numbers in a database of years ago still mean the same."""
+    """The numbers of quantities never change, because old rows use them."""
     assert {code.name.lower(): int(code) for code in Code} == {
         "heart_rate": 1,
         "rr_interval": 2,
@@ -36,7 +36,7 @@ def test_codes_are_never_reused() -> None:
 
 
 def test_every_code_has_one_quantity() -> None:
-    """Found by code and by name, and named like its code."""
+    """Every code has one quantity, found by code and by name."""
     assert set(QUANTITIES) == set(Code)
     assert {q.name for q in all_quantities()} == set(BY_NAME)
     assert [q.code for q in all_quantities()] == sorted(Code)
@@ -45,7 +45,7 @@ def test_every_code_has_one_quantity() -> None:
 
 @pytest.mark.parametrize("quantity", EVERY)
 def test_plausible_values_fit_the_wire(quantity: Quantity) -> None:
-    """The range is not empty, fits an int16, and leaves out the mark for nothing."""
+    """The plausible range is not empty, fits an int16, and excludes the value for "missing"."""
     assert -0x7FFF <= quantity.low < quantity.high <= 0x7FFF
     assert quantity.is_plausible(quantity.low)
     assert quantity.is_plausible(quantity.high)
@@ -56,20 +56,20 @@ def test_plausible_values_fit_the_wire(quantity: Quantity) -> None:
 
 @pytest.mark.parametrize("quantity", EVERY)
 def test_every_step_survives_the_unit(quantity: Quantity) -> None:
-    """Into the unit and back, no value moves."""
+    """Converting a step to the unit and back gives the same step."""
     for steps in range(-0x7FFF, 0x8000, 7):
         assert quantity.to_steps(quantity.to_unit(steps)) == steps
 
 
 def test_all_is_health_but_the_battery() -> None:
-    """What is not proven otherwise is data concerning health (GDPR art. 4(15))."""
+    """Every quantity except the battery is data concerning health (GDPR art. 4(15))."""
     technical = [q.name for q in all_quantities() if q.gdpr_class is GdprClass.TECHNICAL]
 
     assert technical == ["battery_level"]
 
 
 def test_zero_is_never_a_vital_sign() -> None:
-    """A sensor off the wrist or warming up does not pass for a person."""
+    """0 is never a plausible vital sign, because sensors send it when they are not worn."""
     zero_may_be = {"energy_expended", "battery_level"}
 
     assert {q.name for q in all_quantities() if q.is_plausible(0)} == zero_may_be
@@ -79,5 +79,5 @@ def test_zero_is_never_a_vital_sign() -> None:
     ("mg_dl", "mmol_l"), [(18.0156, 1.0), (70.0, 3.8855), (180.0, 9.9913), (0.0, 0.0)]
 )
 def test_glucose_is_converted_by_its_molar_mass(mg_dl: float, mmol_l: float) -> None:
-    """180.156 g are a mole."""
+    """Glucose is converted with its molar mass of 180.156 g/mol."""
     assert glucose_from_mg_dl(mg_dl) == pytest.approx(mmol_l, abs=1e-4)

@@ -1,4 +1,4 @@
-"""The receipt: what an agent may forget."""
+"""Receipts: which envelopes an agent may delete."""
 
 import msgspec
 import pytest
@@ -20,15 +20,15 @@ from wire.receipt import (
 )
 
 SPOOL = b"s" * 16
-# By hand: fixarray 2, fixint 1, fixarray 1, fixarray 3, bin 8 of 16, fixint 5,
-# fixarray 2 of pairs.
+# Written by hand: fixarray 2, fixint 1, fixarray 1, fixarray 3, bin 8 of 16, fixint 5, fixarray 2
+# of pairs.
 RECEIPT_BYTES = b"\x92\x01\x91\x93\xc4\x10" + SPOOL + b"\x05\x92\x92\x07\x08\x92\x0a\x0a"
 RECEIPT = Receipt(1, [SpoolReceipt(SPOOL, 5, [(7, 8), (10, 10)])])
 
 
 @st.composite
 def spools(draw: st.DrawFn) -> SpoolReceipt:
-    """Draw what is settled of a spool."""
+    """Draw the settled sequences of a spool."""
     above = draw(st.integers(0, 1 << 40))
     through, ranges = above, []
     for gap, length in draw(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=5)):
@@ -38,27 +38,27 @@ def spools(draw: st.DrawFn) -> SpoolReceipt:
 
 
 def test_receipt_is_written_as_by_hand() -> None:
-    """The bytes are those that the msgpack specification says, and read back to the same."""
+    """The encoded receipt equals bytes written by hand from the msgpack specification."""
     assert receipt.encode(RECEIPT.spools) == RECEIPT_BYTES
     assert receipt.decode(RECEIPT_BYTES) == RECEIPT
 
 
 @given(st.lists(spools(), max_size=MAX_SPOOLS))
 def test_decoding_inverts_encoding_of_receipts(settled: list[SpoolReceipt]) -> None:
-    """What ingest encodes is what the agent decodes."""
+    """Decoding inverts encoding of receipts."""
     assert receipt.decode(receipt.encode(settled)).spools == settled
 
 
 @pytest.mark.parametrize("size", range(len(RECEIPT_BYTES)))
 def test_every_truncated_receipt_is_malformed(size: int) -> None:
-    """Nothing is forgotten because of half a receipt."""
+    """Every truncated receipt is malformed."""
     with pytest.raises(Malformed):
         receipt.decode(RECEIPT_BYTES[:size])
 
 
 @given(st.binary(max_size=100))
 def test_no_bytes_of_a_receipt_raise_anything_else(data: bytes) -> None:
-    """Any bytes are a receipt or a WireError."""
+    """Any bytes give a receipt or a WireError."""
     try:
         receipt.decode(data)
     except WireError:
@@ -70,7 +70,7 @@ def test_no_bytes_of_a_receipt_raise_anything_else(data: bytes) -> None:
     [(1, True), (5, True), (6, False), (7, True), (8, True), (9, False), (10, True), (11, False)],
 )
 def test_receipt_covers_what_it_says_and_no_more(sequence: int, expected: bool) -> None:
-    """A hole between two runs is not settled."""
+    """A receipt does not cover a gap between two runs."""
     assert RECEIPT.spools[0].covers(sequence) is expected
 
 
@@ -92,13 +92,13 @@ def test_receipt_covers_what_it_says_and_no_more(sequence: int, expected: bool) 
     ],
 )
 def test_unsound_receipt_is_malformed(spool: SpoolReceipt) -> None:
-    """An agent forgets nothing on the word of a receipt that contradicts itself."""
+    """A receipt that contradicts itself is malformed."""
     with pytest.raises(Malformed):
         receipt.decode(receipt.encode([spool]))
 
 
 def test_receipt_of_too_many_spools_is_malformed() -> None:
-    """The most that is allowed passes; one more does not."""
+    """The greatest allowed number of spools is accepted, and one more is malformed."""
     full = receipt.decode(receipt.encode([SpoolReceipt(SPOOL, 1)] * MAX_SPOOLS))
 
     assert len(full.spools) == MAX_SPOOLS
@@ -107,13 +107,13 @@ def test_receipt_of_too_many_spools_is_malformed() -> None:
 
 
 def test_later_version_of_a_receipt_is_unsupported() -> None:
-    """A version that we do not know is not acted on."""
+    """A receipt of a later version is unsupported."""
     with pytest.raises(UnsupportedVersion):
         receipt.decode(msgspec.msgpack.encode([2, []]))
 
 
 def test_two_receipts_share_no_ranges() -> None:
-    """The empty list of one is not that of another."""
+    """Two receipts without ranges do not share a list."""
     assert SpoolReceipt(SPOOL, 1).ranges is not SpoolReceipt(SPOOL, 1).ranges
 
 
@@ -126,18 +126,18 @@ AGENT = "0123456789abcdef"
 def with_ingest(
     key: X25519PrivateKey = INGEST, *, lease: X25519PrivateKey = LEASE, agent: str = AGENT
 ) -> Agreement:
-    """Return what an agent shares with ingest."""
+    """Return the agreement of an agent with ingest."""
     return agreement.of_agent(lease, key.public_key().public_bytes_raw(), agent)
 
 
 def proven() -> bytes:
-    """Return `RECEIPT` in the form that proves who made it."""
+    """Return `RECEIPT` in the proven form."""
     return receipt.encode_proven(RECEIPT.spools, [with_ingest()])
 
 
 @given(st.lists(spools(), max_size=MAX_SPOOLS))
 def test_reading_inverts_writing_of_proven_receipts(settled: list[SpoolReceipt]) -> None:
-    """What ingest proves is what the agent reads."""
+    """Decoding inverts encoding of proven receipts."""
     data = receipt.encode_proven(settled, [with_ingest(OLDER), with_ingest()])
     assert receipt.decode_proven(data, [with_ingest()]) == settled
     assert receipt.decode_proven(data, [with_ingest(OLDER)]) == settled
@@ -152,7 +152,7 @@ def test_reading_inverts_writing_of_proven_receipts(settled: list[SpoolReceipt])
     ],
 )
 def test_a_receipt_for_another_proves_nothing(held: Agreement) -> None:
-    """A receipt that was made for one agent makes no other forget anything."""
+    """A proven receipt for one agent is refused by every other agent."""
     with pytest.raises(BadProof):
         receipt.decode_proven(proven(), [held])
     with pytest.raises(BadProof):
@@ -160,7 +160,7 @@ def test_a_receipt_for_another_proves_nothing(held: Agreement) -> None:
 
 
 def test_a_receipt_without_a_proof_is_not_believed() -> None:
-    """The first form is what anyone who can publish can make."""
+    """A receipt of the first form is refused as unproven."""
     with pytest.raises(Unproven) as caught:
         receipt.decode_proven(RECEIPT_BYTES, [with_ingest()])
     assert not isinstance(caught.value, BadProof)
@@ -169,7 +169,7 @@ def test_a_receipt_without_a_proof_is_not_believed() -> None:
 
 
 def test_no_bit_of_a_proven_receipt_can_be_changed() -> None:
-    """Whichever bit is turned, it is not ingest's any more."""
+    """A proven receipt with any flipped bit is refused."""
     data = proven()
     for place in range(8 * len(data)):
         changed = bytearray(data)
@@ -179,7 +179,7 @@ def test_no_bit_of_a_proven_receipt_can_be_changed() -> None:
 
 
 def test_a_floors_proof_is_no_receipts() -> None:
-    """Each direction has a key of its own: nobody has an agent prove a receipt to itself."""
+    """The proof of a floor is not valid for a receipt, because each direction has its own key."""
     ours = with_ingest()
     swapped = msgspec.structs.replace(ours, receipt_key=ours.floor_key)
     with pytest.raises(BadProof):
@@ -188,14 +188,14 @@ def test_a_floors_proof_is_no_receipts() -> None:
 
 @pytest.mark.parametrize("size", range(len(proven())))
 def test_no_truncated_proven_receipt_is_read(size: int) -> None:
-    """Nothing is forgotten because of a part of a receipt."""
+    """Every truncated proven receipt is refused."""
     with pytest.raises(WireError):
         receipt.decode_proven(proven()[:size], [with_ingest()])
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_of_a_proven_receipt_raise_anything_else(data: bytes) -> None:
-    """Any bytes are a receipt or a WireError."""
+    """Any bytes give a proven receipt or a WireError."""
     try:
         receipt.decode_proven(data, [with_ingest()])
     except WireError:
@@ -203,7 +203,7 @@ def test_no_bytes_of_a_proven_receipt_raise_anything_else(data: bytes) -> None:
 
 
 def test_proven_receipts_are_within_bounds() -> None:
-    """Bytes, proofs, spools and ranges are bounded, whoever proves them."""
+    """Bytes, proofs, spools and ranges of a proven receipt are limited."""
     with pytest.raises(TooLarge):
         receipt.decode_proven(proven() + bytes(MAX_BYTES), [with_ingest()])
     too_many = [with_ingest(OLDER)] * MAX_PROOFS + [with_ingest()]
@@ -218,7 +218,7 @@ def test_proven_receipts_are_within_bounds() -> None:
 
 
 def test_a_receipt_of_a_later_version_is_told_apart() -> None:
-    """One that is ahead of us is no forgery."""
+    """A proven receipt of a later version is unsupported, and not a forgery."""
     later = msgspec.msgpack.encode([3, 1, 2, 3])
     with pytest.raises(UnsupportedVersion):
         receipt.decode_proven(later, [with_ingest()])
@@ -226,7 +226,7 @@ def test_a_receipt_of_a_later_version_is_told_apart() -> None:
 
 @given(spools(), st.integers(0, 1 << 41))
 def test_covering_is_being_in_a_range(settled: SpoolReceipt, sequence: int) -> None:
-    """However many ranges there are, the quick answer is the plain one."""
+    """`covers` with its quick search equals a plain search in all ranges."""
     plain = sequence <= settled.through or any(a <= sequence <= b for a, b in settled.ranges)
     assert settled.covers(sequence) is plain
     for first, last in settled.ranges:
@@ -244,7 +244,7 @@ def test_covering_is_being_in_a_range(settled: SpoolReceipt, sequence: int) -> N
 def test_two_receipts_together_cover_what_either_covers(
     some: list[int], more: list[int], through: int, further: int
 ) -> None:
-    """Joined, they cover each sequence that one of them covers, and no other, and are sound."""
+    """A joined receipt covers exactly the sequences that either covers, and is valid."""
     one = SpoolReceipt(bytes(16), through, [(n, n) for n in sorted(some) if n > through])
     other = SpoolReceipt(bytes(16), further, [(n, n) for n in sorted(more) if n > further])
 

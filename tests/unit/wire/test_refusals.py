@@ -1,4 +1,4 @@
-"""The vocabulary of refusals: names that are on the wire and in metrics."""
+"""The vocabulary of refusals, whose names are on the wire and in metrics."""
 
 from wire.refusals import FROM_SENSOR, DecodeFault, Refusal
 
@@ -14,13 +14,13 @@ _UNDECODED = (
 
 
 def test_names_that_were_sent_stay() -> None:
-    """Gateways of every version send these names, in this order of the metrics."""
+    """Published names stay, in the order of the metrics."""
     assert tuple(Refusal)[: len(_SENT)] == _SENT
     assert tuple(DecodeFault)[: len(_UNDECODED)] == _UNDECODED
 
 
 def test_decisions_of_the_agent_are_none_of_a_sensor() -> None:
-    """What only the agent can know is not among the reasons that a source may give."""
+    """Refusals that only the agent can decide are not among those of a source."""
     decided = {
         Refusal.NO_LEASE,
         Refusal.UNKNOWN_SENSOR,

@@ -1,4 +1,4 @@
-"""Sealing: only ingest can read it, and only as it was written."""
+"""Sealing: only ingest can read a body, and only unchanged."""
 
 import msgspec
 import pytest
@@ -37,14 +37,17 @@ SEALED = sealer().seal(BODY, sequence=5)
 
 @given(bodies, st.integers(1, (1 << 63) - 1), st.sampled_from([1, 16, 128, 4096]))
 def test_opening_inverts_sealing(body: Body, sequence: int, bucket_bytes: int) -> None:
-    """Ingest reads what the agent sealed."""
+    """Opening inverts sealing."""
     sealed = sealer(bucket_bytes=bucket_bytes).seal(body, sequence=sequence)
 
     assert Opener([KEY]).open(AGENT, sealed) == body
 
 
 def test_seal_is_what_the_contract_says() -> None:
-    """HPKE around the key; AES-256-GCM, its nonce the sequence, around the body."""
+    """
+    The key is wrapped with HPKE, and the body sealed with AES-256-GCM with the sequence
+    as nonce.
+    """
     suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
     info = b"vitalveil envelope session key v1\x00" + AGENT.encode()
     session_key = suite.decrypt(SEALED.wrapped_key, KEY, info=info)
@@ -72,14 +75,14 @@ def test_seal_is_what_the_contract_says() -> None:
     ],
 )
 def test_envelope_cannot_be_moved(agent: str, envelope: Envelope) -> None:
-    """A seal holds for one agent, spool and sequence, and under one wrapped key."""
+    """A seal is valid for one agent, spool, sequence and wrapped key."""
     with pytest.raises(BadSeal):
         Opener([KEY]).open(agent, envelope)
 
 
 @pytest.mark.parametrize("bit", range(8))
 def test_no_bit_of_the_body_can_be_changed(bit: int) -> None:
-    """A changed bit anywhere breaks the seal."""
+    """A body with any flipped bit has a bad seal."""
     opener = Opener([KEY])
     for place in range(len(SEALED.sealed)):
         changed = bytearray(SEALED.sealed)
@@ -90,7 +93,7 @@ def test_no_bit_of_the_body_can_be_changed(bit: int) -> None:
 
 @pytest.mark.parametrize("place", range(0, 80, 7))
 def test_no_bit_of_the_key_can_be_changed(place: int) -> None:
-    """A changed bit of the wrapped key breaks the seal."""
+    """A wrapped key with any flipped bit gives a bad seal."""
     changed = bytearray(SEALED.wrapped_key)
     changed[place] ^= 1
 
@@ -100,7 +103,7 @@ def test_no_bit_of_the_key_can_be_changed(place: int) -> None:
 
 @pytest.mark.parametrize("size", range(0, len(SEALED.sealed), 9))
 def test_every_truncated_body_has_a_bad_seal(size: int) -> None:
-    """No part of a sealed body opens."""
+    """Every truncated body has a bad seal."""
     cut = msgspec.structs.replace(SEALED, sealed=SEALED.sealed[:size])
 
     with pytest.raises(BadSeal):
@@ -109,7 +112,7 @@ def test_every_truncated_body_has_a_bad_seal(size: int) -> None:
 
 @given(envelopes)
 def test_no_envelope_raises_anything_else(envelope: Envelope) -> None:
-    """Whatever has the shape of an envelope opens, or is a WireError."""
+    """Anything with the shape of an envelope opens, or raises a WireError."""
     with pytest.raises(WireError):
         Opener([KEY]).open(AGENT, envelope)
 
@@ -120,7 +123,10 @@ def test_no_envelope_raises_anything_else(envelope: Envelope) -> None:
     ids=["0", "1", "p-1"],
 )
 def test_points_of_low_order_have_a_bad_seal(point: bytes) -> None:
-    """A public key that makes any shared secret 0 is refused (RFC 7748, section 6.1)."""
+    """
+    A public key of low order, which gives a shared secret of 0, is refused (RFC 7748, section
+    6.1).
+    """
     hostile = msgspec.structs.replace(SEALED, wrapped_key=point + bytes(48))
 
     with pytest.raises(BadSeal):
@@ -128,19 +134,19 @@ def test_points_of_low_order_have_a_bad_seal(point: bytes) -> None:
 
 
 def test_another_key_does_not_open_it() -> None:
-    """Ingest with another key, or with none, reads nothing."""
+    """With another key or without one ingest cannot open the envelope."""
     for keys in ([X25519PrivateKey.generate()], []):
         with pytest.raises(BadSeal):
             Opener(keys).open(AGENT, SEALED)
 
 
 def test_every_key_that_is_held_is_tried() -> None:
-    """While keys rotate, what was sealed to the old one still opens."""
+    """During a rotation all held keys are tried."""
     assert Opener([X25519PrivateKey.generate(), KEY]).open(AGENT, SEALED) == BODY
 
 
 def test_wrapped_key_of_another_length_is_no_key() -> None:
-    """A session key has 32 bytes, however well it is wrapped."""
+    """A wrapped key that has not 32 bytes is refused."""
     suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
     info = b"vitalveil envelope session key v1\x00" + AGENT.encode()
     short = suite.encrypt(b"k" * 16, KEY.public_key(), info=info)
@@ -155,7 +161,7 @@ def test_wrapped_key_of_another_length_is_no_key() -> None:
 
 
 def test_what_opens_and_is_no_body_is_malformed() -> None:
-    """An agent that seals nonsense is told from one that cannot seal."""
+    """An envelope that opens to an invalid body is malformed, and has no bad seal."""
     aead = AESGCM(b"k" * 32)
     suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
     info = b"vitalveil envelope session key v1\x00" + AGENT.encode()
@@ -180,7 +186,7 @@ def test_no_nonce_is_used_twice(sequence: int) -> None:
 
 
 def test_length_tells_the_bucket_alone() -> None:
-    """Bodies of unlike lengths are sealed to like lengths."""
+    """Bodies of different lengths in one bucket give seals of one length."""
     longer = Body(b"h" * 16, 7, [Block(1, 1000, 500, b"\x48\x00" * 20)])
     lengths = {len(sealer().seal(body, sequence=1).sealed) for body in (BODY, longer)}
 
@@ -189,7 +195,7 @@ def test_length_tells_the_bucket_alone() -> None:
 
 @given(st.binary(max_size=300), st.integers(1, 300))
 def test_unpadding_inverts_padding(data: bytes, bucket_bytes: int) -> None:
-    """Any bytes, also ones that end like padding, come back."""
+    """Unpadding inverts padding, also for bytes that end like padding."""
     padded = pad(data, bucket_bytes)
 
     assert unpad(padded) == data
@@ -199,7 +205,7 @@ def test_unpadding_inverts_padding(data: bytes, bucket_bytes: int) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\x80\x01", b"\x01\x00"])
 def test_padding_without_a_mark_is_malformed(data: bytes) -> None:
-    """Padding that nobody made is not guessed away."""
+    """Data without the padding's mark are malformed."""
     with pytest.raises(Malformed):
         unpad(data)
 
@@ -211,7 +217,7 @@ def test_padding_without_a_mark_is_malformed(data: bytes) -> None:
 def test_sealer_wants_the_right_lengths(
     session_key: bytes, spool_id: bytes, bucket_bytes: int
 ) -> None:
-    """A wrong key, spool id or bucket is our own mistake."""
+    """A key, spool id or bucket of a wrong length raises a ValueError."""
     with pytest.raises(ValueError, match="byte"):
         Sealer(
             agent=AGENT,
@@ -223,7 +229,10 @@ def test_sealer_wants_the_right_lengths(
 
 
 def test_session_keys_are_remembered_within_bounds() -> None:
-    """The latest half is kept, nothing above the bound; what was forgotten still opens."""
+    """
+    The number of cached session keys is limited, the later half is kept, and others are unwrapped
+    again.
+    """
     opener = Opener([KEY], max_sessions=4)
     sealers = [sealer(session_key=bytes([n]) * 32) for n in range(1, 8)]
     remembered: set[bytes] = set()
@@ -236,7 +245,7 @@ def test_session_keys_are_remembered_within_bounds() -> None:
 
 
 def test_session_of_one_agent_is_none_of_another() -> None:
-    """A remembered key opens nothing that another agent claims to have sealed."""
+    """A cached key does not open an envelope that another agent claims."""
     opener = Opener([KEY])
     opener.open(AGENT, SEALED)
 

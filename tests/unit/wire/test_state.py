@@ -33,24 +33,24 @@ states = st.builds(
 
 
 def test_state_is_written_as_by_hand() -> None:
-    """An operator reads it with any MQTT client."""
+    """The encoded state is readable JSON, written by hand here."""
     assert state.encode(STATE) == STATE_BYTES
     assert state.decode(STATE_BYTES) == STATE
 
 
 @given(states)
 def test_decoding_inverts_encoding_of_states(original: State) -> None:
-    """What an agent encodes is what ingest decodes."""
+    """Decoding inverts encoding of states."""
     assert state.decode(state.encode(original)) == original
 
 
 def test_state_needs_only_its_first_fields() -> None:
-    """The will of an agent says that it is offline, and no more; later fields are ignored."""
+    """A state needs only its first fields, as a will has, and later fields are ignored."""
     assert state.decode(b'{"online":false,"software":"9","later":[]}') == State(False, "9")
 
 
 def test_every_truncated_state_is_malformed() -> None:
-    """No part of a state passes for a whole one."""
+    """Every truncated state is malformed."""
     for size in range(len(STATE_BYTES)):
         with pytest.raises(Malformed):
             state.decode(STATE_BYTES[:size])
@@ -60,7 +60,7 @@ def test_every_truncated_state_is_malformed() -> None:
 @example(b'{"x":' + b"[" * 8000)
 @example(b'{"online":true,"software":"","lease":' + b"9" * 5000 + b"}")
 def test_no_bytes_of_a_state_raise_anything_else(data: bytes) -> None:
-    """Any bytes are a state or a WireError."""
+    """Any bytes give a state or a WireError."""
     try:
         state.decode(data)
     except WireError:
@@ -81,13 +81,13 @@ def test_no_bytes_of_a_state_raise_anything_else(data: bytes) -> None:
     ],
 )
 def test_unsound_state_is_malformed(spool: dict[str, object]) -> None:
-    """A floor closes holes in receipts, so it is not taken from a state that is unsound."""
+    """An invalid state is malformed, because its floor would settle sequences."""
     with pytest.raises(Malformed):
         state.decode(json.dumps({"online": True, "software": "x", "spools": [spool]}).encode())
 
 
 def test_too_large_a_state_is_not_even_read() -> None:
-    """The size is looked at first."""
+    """A state above the size limit is refused before it is decoded."""
     padded = STATE_BYTES + b" " * MAX_STATE_BYTES
 
     with pytest.raises(Malformed, match="too large"):
@@ -103,18 +103,18 @@ SPOOL_ID = b"\xab" * 16
 def with_ingest(
     key: X25519PrivateKey = INGEST, *, lease: X25519PrivateKey = LEASE, agent: str = "0" * 16
 ) -> Agreement:
-    """Return what an agent shares with ingest."""
+    """Return the agreement of an agent with ingest."""
     return agreement.of_agent(lease, key.public_key().public_bytes_raw(), agent)
 
 
 def proven(floor: int, spool_id: bytes = SPOOL_ID) -> SpoolState:
-    """Return what an agent says of a spool, and proves."""
+    """Return the proven state of a spool."""
     proof = state.prove_floor(spool_id, floor, with_ingest())
     return SpoolState(spool_id.hex(), floor, 2, proof)
 
 
 def test_ingest_tells_a_floor_that_its_agent_says() -> None:
-    """With any of ingest's keys; over the wire and back."""
+    """A floor with a proof under any of ingest's keys is accepted, after encoding and decoding."""
     told = state.decode(state.encode(State(True, "1", spools=[proven(7)], reads=["receipt-2"])))
     assert told.does_read(state.RECEIPT_2)
     assert not told.does_read(state.LEASE_2)
@@ -151,17 +151,17 @@ def test_ingest_tells_a_floor_that_its_agent_says() -> None:
 def test_a_floor_that_its_agent_does_not_say_is_not_proven(
     told: SpoolState, held: Agreement
 ) -> None:
-    """Who forges a state settles nothing."""
+    """A floor without a valid proof of its agent is not proven."""
     assert not state.is_floor_proven(told, [held])
     assert not state.is_floor_proven(told, [])
 
 
 def test_a_state_of_before_reads_no_later_form() -> None:
-    """An agent of 0.1.0 does not say what it reads."""
+    """A state of version 0.1.0 names no forms that the agent reads."""
     assert not state.decode(STATE_BYTES).does_read(state.RECEIPT_2)
 
 
 def test_a_state_tells_of_few_forms() -> None:
-    """The list is bounded, and its words are what they are."""
+    """The list of forms is limited in number and length."""
     with pytest.raises(Malformed):
         state.decode(b'{"online":true,"software":"1","reads":[' + b'"a",' * 40 + b'"a"]}')

@@ -1,4 +1,4 @@
-"""The topic grammar."""
+"""The grammar of topics."""
 
 import hashlib
 
@@ -16,7 +16,7 @@ OBSERVATIONS = "vv1/obs/27/0123456789abcdef"
 
 
 def test_topics_are_written_as_by_hand() -> None:
-    """Each topic is what broker ACLs and operators' filters rely on."""
+    """The topics equal those written by hand, because brokers' access rules contain them."""
     assert hashlib.sha256(AGENT.encode()).digest()[0] == 0x9F
     assert topics.observations(AGENT) == OBSERVATIONS
     assert topics.observations_of_shard(0x27) == "vv1/obs/27/+"
@@ -27,7 +27,7 @@ def test_topics_are_written_as_by_hand() -> None:
 
 @given(agents)
 def test_parsing_inverts_building(agent: str) -> None:
-    """An agent is found again in each of its own topics."""
+    """Parsing inverts building."""
     assert topics.is_agent(agent)
     assert topics.parse_observations(topics.observations(agent)) == agent
     assert topics.parse_state(topics.state(agent)) == agent
@@ -36,7 +36,7 @@ def test_parsing_inverts_building(agent: str) -> None:
 
 @given(st.sampled_from([OBSERVATIONS, topics.state(AGENT)]), st.data())
 def test_every_truncated_topic_is_wrong(topic: str, data: st.DataObject) -> None:
-    """No part of a topic passes for a whole one."""
+    """Every truncated topic is wrong."""
     part = topic[: data.draw(st.integers(0, len(topic) - 1))]
     for parse in (topics.parse_observations, topics.parse_state):
         with pytest.raises(WrongTopic):
@@ -45,7 +45,7 @@ def test_every_truncated_topic_is_wrong(topic: str, data: st.DataObject) -> None
 
 @given(st.text(max_size=40))
 def test_no_topic_raises_anything_else(topic: str) -> None:
-    """Any text is a topic of ours or a WireError."""
+    """Any text is a valid topic, or raises a WireError."""
     for parse in (topics.parse_observations, topics.parse_state):
         try:
             parse(topic)
@@ -67,7 +67,7 @@ def test_no_topic_raises_anything_else(topic: str) -> None:
     ],
 )
 def test_wrong_topic_is_refused(topic: str) -> None:
-    """Another shard, another case, more or less: not ours."""
+    """A topic with another shard, case or number of levels is wrong."""
     with pytest.raises(WrongTopic):
         topics.parse_observations(topic)
 
@@ -76,5 +76,8 @@ def test_wrong_topic_is_refused(topic: str) -> None:
     "text", ["", "0" * 15, "0" * 17, "g" * 16, "A" * 16, "0" * 16 + "\n", "#"]
 )
 def test_other_text_is_no_agent(text: str) -> None:
-    """16 lower-case hex digits and nothing else, so that no wildcard gets into a topic."""
+    """
+    The id of an agent is 16 lower-case hexadecimal digits, so that it can contain no
+    wildcard.
+    """
     assert not topics.is_agent(text)

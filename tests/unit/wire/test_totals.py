@@ -1,4 +1,4 @@
-"""What a gateway tells of itself in numbers."""
+"""The counters of a gateway in its state."""
 
 import msgspec
 import pytest
@@ -16,14 +16,14 @@ def _family(name: str) -> totals.Family:
 
 
 def test_every_reason_of_the_agent_has_a_name() -> None:
-    """What the agent refuses for is told by its name, not as something else."""
+    """Every refusal of the agent has a name in the totals."""
     assert set(_family("refused_measurements").values) >= {reason.value for reason in Refusal}
     known = set(_family("sensor_attempts").values) | {totals.OTHER}
     assert known >= {ending.value for ending in Ending}
 
 
 def test_all_totals_fit_into_a_state() -> None:
-    """An agent that counts everything there is still tells a state that ingest reads."""
+    """A state with every counter fits into the size limit."""
     everything = {key: (1 << 62) for family in FAMILIES for key in family.names()}
     assert len(everything) <= MAX_ENTRIES
     told = State(online=True, software="1", totals=everything)
@@ -31,7 +31,7 @@ def test_all_totals_fit_into_a_state() -> None:
 
 
 def test_a_state_without_totals_says_so() -> None:
-    """No totals is not the same as totals of nothing: a will has none."""
+    """A state without totals, such as a will, differs from one with empty totals."""
     assert state.decode(b'{"online":false,"software":"9"}').totals is msgspec.UNSET
     assert b"totals" not in state.encode(State(online=False, software="9"))
 
@@ -45,7 +45,7 @@ def test_a_state_without_totals_says_so() -> None:
     ],
 )
 def test_numbers_that_are_none_are_malformed(numbers: dict[str, int]) -> None:
-    """Nobody grows our sums backwards, or without bound."""
+    """A total that is negative, too large or no number is malformed."""
     for told in (
         State(online=True, software="1", totals=numbers),
         State(online=True, software="1", levels=numbers),

@@ -1,4 +1,4 @@
-"""Arguments: read exactly; an error never repeats what was given."""
+"""Parsing of arguments: exact, and errors never repeat a value."""
 
 import datetime as dt
 import hashlib
@@ -19,7 +19,7 @@ RECORD = ["decision", "record", "--subject", SUBJECT, "--purpose", "p@1", "--age
 
 
 def test_parse_reads_a_grant() -> None:
-    """Lists may be separated by commas or repeated; times come out in UTC."""
+    """Lists may be separated by commas or repeated, and times are converted to UTC."""
     found = command_line.parse(
         [
             *RECORD, "--quantities", "heart_rate,spo2", "--quantities", "pulse_rate",
@@ -33,7 +33,7 @@ def test_parse_reads_a_grant() -> None:
 
 
 def test_parse_keeps_nothing_between_commands() -> None:
-    """In a batch, one command's lists do not grow into the next one's."""
+    """In a batch, lists of one command are not added to those of the next."""
     command_line.parse([*RECORD, "--quantities", "heart_rate", "--binding", "X"])
     found = command_line.parse([*RECORD, "--binding", "Y"])
     assert (found.given["quantities"], found.given["binding"]) == ([], ["Y"])
@@ -47,7 +47,7 @@ def test_parse_keeps_nothing_between_commands() -> None:
     ],
 )
 def test_options_stand_before_or_behind(argv: list[str]) -> None:
-    """--config and --json are understood on either side of the command."""
+    """--config and --json are accepted before and after the command."""
     found = command_line.parse(argv)
     assert (str(found.config), found.as_json) == ("f.toml", True)
 
@@ -80,14 +80,14 @@ def test_options_stand_before_or_behind(argv: list[str]) -> None:
     ],
 )
 def test_error_names_the_argument_and_not_its_value(argv: list[str], message: str) -> None:
-    """What was given may be a name, so no error repeats it."""
+    """An error names the argument and not its value, because the value may be a person's name."""
     with pytest.raises(UsageError, match=message) as error:
         command_line.parse(argv)
     assert "Ada" not in str(error.value)
 
 
 def test_locale_and_text_are_kept() -> None:
-    """How a decision was put on record is read as given."""
+    """The evidence of a decision is parsed as given."""
     text = "ab" * 32
     found = command_line.parse(
         [*RECORD, "--binding", "X", "--locale", "fr-FR", "--text-sha256", text]
@@ -96,7 +96,7 @@ def test_locale_and_text_are_kept() -> None:
 
 
 def test_nothing_is_filled_in() -> None:
-    """How, by whom, when, which text and in which language: none of it has a default."""
+    """No part of the evidence has a default."""
     found = command_line.parse([*RECORD, "--binding", "X"])
     said = ("given_by", "captured_by", "text_sha256", "locale", "given_at", "scan_sha256")
     assert [found.given[name] for name in said] == [None] * len(said)
@@ -107,7 +107,7 @@ def test_nothing_is_filled_in() -> None:
 
 
 def test_a_file_is_read_where_the_operator_is(tmp_path: Path) -> None:
-    """A command gets the contents of a file, or its digest; never its path."""
+    """A command gets the content or the digest of a file, and never its path."""
     text = tmp_path / "shown.txt"
     text.write_bytes(b"what was shown")
     line = command_line.parse([*RECORD, "--binding", "X", "--text", str(text)])
@@ -120,7 +120,7 @@ def test_a_file_is_read_where_the_operator_is(tmp_path: Path) -> None:
 
 
 def test_a_name_may_come_from_standard_input() -> None:
-    """A dash reads a line; in a batch, whose lines are standard input, it is refused."""
+    """`-` reads a name from standard input, and is refused in a batch."""
     line = command_line.parse(["subject", "add", "--name", "-"])
     arguments = command_line.read(line, standard_input=lambda: "Ada Canary\n")
     assert isinstance(arguments, AddSubject)
@@ -149,7 +149,7 @@ def test_a_name_may_come_from_standard_input() -> None:
 def test_the_first_word_says_which_erasure_is_meant(
     argv: list[str], name: str | None, given: dict[str, Any] | str
 ) -> None:
-    """`erase` is followed by a person's id, or by the word of another command."""
+    """After `erase` comes a person's id, or the word of another command."""
     if isinstance(given, str):
         with pytest.raises(UsageError, match=given):
             command_line.parse(["erase", *argv])

@@ -1,4 +1,4 @@
-"""Commands: all are listed, described, and made of plain values that can be sent."""
+"""Commands: all are registered and described, with plain values that can be serialised."""
 
 import datetime as dt
 import enum
@@ -38,7 +38,7 @@ PLAIN: dict[Any, list[Any]] = {
     type(None): [None],
     msgspec.UnsetType: [msgspec.UNSET],
 }
-TEXTS = {  # of the patterns that arguments have
+TEXTS = {  # Matches of the patterns that arguments have.
     r"\A[0-9a-f]{64}\Z": "ab" * 32,
     r"\A[a-z]{2,3}(-[A-Z]{2})?\Z": "fr-FR",
     rf"\A{BIRTH_MONTH}\Z": "1985-12",
@@ -46,7 +46,7 @@ TEXTS = {  # of the patterns that arguments have
 
 
 def examples(kind: Any) -> list[Any]:
-    """Return values of the type *kind*; raise TypeError if it is not plain."""
+    """Return values of the type *kind*; raise TypeError if the type is not plain."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     found: list[Any] | None
     if origin is Annotated:
@@ -82,7 +82,7 @@ def structs(kind: type[msgspec.Struct]) -> list[Any]:
 
 @pytest.mark.parametrize("command", TYPED, ids=lambda one: one.name)
 def test_arguments_and_results_survive_being_sent(command: Any) -> None:
-    """As JSON and as MessagePack, each comes out as it went in: no path, no object, no loss."""
+    """Arguments and results are unchanged after encoding as JSON and as MessagePack."""
     for kind in (command.arguments, command.result):
         for one in structs(kind):
             for codec in (msgspec.json, msgspec.msgpack):
@@ -92,7 +92,7 @@ def test_arguments_and_results_survive_being_sent(command: Any) -> None:
 
 @pytest.mark.parametrize("entry", registry.ENTRIES, ids=lambda one: one.name)
 def test_every_command_and_option_has_help(entry: Entry[Any]) -> None:
-    """Each says what it does, and each option says what it is."""
+    """Every command and every option has a help text."""
     members = entry.members if isinstance(entry, Family) else ()
     for one in (entry, *members):
         assert one.help
@@ -105,7 +105,7 @@ def test_every_command_and_option_has_help(entry: Entry[Any]) -> None:
     "entry", [one for one in registry.ENTRIES if one.example], ids=lambda one: one.name
 )
 def test_an_example_is_a_command_line(entry: Entry[Any]) -> None:
-    """The example of a command parses, with ids in the place of SUBJECT, REQUEST and ID."""
+    """The example of each command parses, with ids in place of SUBJECT, REQUEST and ID."""
     words = shlex.split(entry.example.partition(" <")[0])
     ids = {"SUBJECT", "REQUEST", "ID"}
     line = command_line.parse([str(UUID(int=7)) if one in ids else one for one in words])
@@ -113,7 +113,7 @@ def test_an_example_is_a_command_line(entry: Entry[Any]) -> None:
 
 
 def test_every_command_is_in_the_registry_once() -> None:
-    """Each that a module defines is listed, under a name of its own, in a group that is known."""
+    """Every command of a module is registered once, under a unique name, in a known group."""
     found: list[Entry[Any]] = [registry.RUN, registry.SERVE, registry.BATCH]
     for module in pkgutil.walk_packages(trust.cli.commands.__path__, "trust.cli.commands."):
         for _, value in inspect.getmembers(importlib.import_module(module.name)):
@@ -127,7 +127,7 @@ def test_every_command_is_in_the_registry_once() -> None:
 
 
 def test_none_is_missing_from_the_reference() -> None:
-    """The page of the commands has a section for each, with its options."""
+    """The reference page has a section for each command, with its options."""
     page = docs.trust_commands()
     for entry in registry.ENTRIES:
         assert f"\n## {entry.name}\n" in page
@@ -138,7 +138,7 @@ def test_none_is_missing_from_the_reference() -> None:
 
 
 def test_values_that_a_socket_brings_are_checked() -> None:
-    """A time without a zone or off the calendar, an unknown field: refused when decoded."""
+    """A time without a zone or off the calendar and an unknown field are refused when decoded."""
     subject = str(UUID(int=1))
     for changes in (
         {"received_at": {"at": "2026-11-30T12:00:00"}},
@@ -164,21 +164,27 @@ def test_values_that_a_socket_brings_are_checked() -> None:
     ],
 )
 def test_no_time_is_off_the_calendar_and_no_text_off_its_pattern(changes: dict[str, str]) -> None:
-    """Wherever arguments come from: what a command line refuses is refused when decoded."""
+    """Values that the command line refuses are also refused when decoded."""
     sent = {"subject": str(UUID(int=1)), "purpose": "p@1", **changes}
     with pytest.raises(msgspec.ValidationError):
         msgspec.msgpack.decode(msgspec.msgpack.encode(sent), type=RecordDecision)
 
 
 def test_arguments_show_no_value() -> None:
-    """Arguments and results may hold a name or a key: their repr says the type alone."""
+    """
+    The repr of arguments and results shows only their type, because they may hold a name
+    or a key.
+    """
     for command in TYPED:
         for one in structs(command.arguments):
             assert repr(one) == f"{type(one).__name__}(…)"
 
 
 def test_a_destructive_command_asks_or_wants_yes() -> None:
-    """Without --yes and without a terminal, nothing is run; a refusal at the terminal stops it."""
+    """
+    Without --yes and without a terminal a destructive command is not run, nor after a refusal at
+    the terminal.
+    """
     command = registry.ON_VAULT["pki revoke"]
     ran: list[Arguments] = []
     harmless = msgspec.structs.replace(command, run=lambda _, given: ran.append(given))
@@ -193,7 +199,10 @@ def test_a_destructive_command_asks_or_wants_yes() -> None:
 
 
 def test_what_destroys_and_what_changes_leases_is_known() -> None:
-    """Adding a command to one of these lists, or taking one away, is a decision."""
+    """
+    The lists of destructive and of lease-changing commands are fixed, so that a change of them is
+    deliberate.
+    """
     on_vault = registry.ON_VAULT.values()
     assert {one.name for one in on_vault if one.is_destructive} == {
         "erase", "export purge", "lease supersede", "pki revoke", "pseudonym destroy",

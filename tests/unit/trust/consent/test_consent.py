@@ -1,4 +1,7 @@
-"""Consent without a server: what is recorded, what takes effect, and what is left after a cut."""
+"""
+Consent without a server: what is recorded, what takes effect, and what remains after a
+crash.
+"""
 
 import datetime as dt
 import hashlib
@@ -39,12 +42,12 @@ _BINDING = "C0:FF:EE:00:00:01"
 
 
 class Killed(BaseException):
-    """The process ended at this instruction."""
+    """The process is killed at this instruction."""
 
 
 class _Open:
     def ensure(self) -> None:
-        """Let everything pass."""
+        """Allow everything."""
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def clinic(keys: Keys) -> Clinic:
 
 @pytest.fixture
 def consent(clinic: Clinic) -> Consent:
-    """What takes decisions in it."""
+    """The consent procedures of the clinic."""
     return Consent(
         clinic.vault,
         Reconciler(clinic.reconciler, _Open()),
@@ -92,7 +95,7 @@ def _states(clinic: Clinic, subject: UUID) -> list[State]:
 
 
 def test_what_was_accepted_may_be_stored(clinic: Clinic, consent: Consent) -> None:
-    """On return the handle is permitted, in a lease, and nothing is left to do."""
+    """After a consent its handle is permitted and in a lease, and no work is left."""
     agent, subject = clinic.enrol(), _person(clinic)
 
     taken = consent.accept(_grant(subject, agent))
@@ -104,7 +107,7 @@ def test_what_was_accepted_may_be_stored(clinic: Clinic, consent: Consent) -> No
 
 
 def test_what_was_withdrawn_may_not_be_stored(clinic: Clinic, consent: Consent) -> None:
-    """On return of a withdrawal no handle of the purpose is permitted, at any gateway."""
+    """After a withdrawal no handle of the purpose is permitted at any gateway."""
     agents, subject = [clinic.enrol(), clinic.enrol()], _person(clinic)
     for agent in agents:
         consent.accept(_grant(subject, agent))
@@ -119,7 +122,7 @@ def test_what_was_withdrawn_may_not_be_stored(clinic: Clinic, consent: Consent) 
 
 
 def test_agreeing_again_ends_the_earlier_handle(clinic: Clinic, consent: Consent) -> None:
-    """A person has one handle of a purpose at a gateway: that of the last decision."""
+    """A new consent at the same gateway ends the earlier handle of the purpose."""
     agent, subject = clinic.enrol(), _person(clinic)
     first = consent.accept(_grant(subject, agent))
     clinic.wait(seconds=1)
@@ -134,7 +137,7 @@ def test_agreeing_again_ends_the_earlier_handle(clinic: Clinic, consent: Consent
 def test_a_decision_that_was_cut_off_is_finished_by_the_daemon(
     clinic: Clinic, consent: Consent, word: str
 ) -> None:
-    """Killed once it was recorded, the decision stands, its gateway is found, and it follows."""
+    """A decision that was recorded before a crash is completed by the daemon."""
     agent, subject = clinic.enrol(), _person(clinic)
     if word == "withdraw":
         consent.accept(_grant(subject, agent))
@@ -181,7 +184,7 @@ REFUSED: dict[str, Callable[[Clinic, Grant], Grant]] = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_is_refused_records_nothing(clinic: Clinic, consent: Consent, kind: str) -> None:
-    """After a refusal there is neither decision nor handle, and no gateway has work to do."""
+    """A refused command records neither decision nor handle, and leaves no work."""
     agent, subject, other = clinic.enrol(), _person(clinic), _person(clinic)
     consent.accept(_grant(other, agent, _BINDING[:-1] + "9"))
     before = clinic.telemetry.handles_of(agent)
@@ -223,7 +226,10 @@ def test_a_decision_that_the_database_refuses_stops_no_withdrawal(
     failure: Exception,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A row that can be neither read nor written, or a fault of ours: what was permitted ends."""
+    """
+    If the database refuses a row or an unexpected error occurs, a withdrawal still ends the
+    permissions.
+    """
     agent, subject = clinic.enrol(), _person(clinic)
     consent.accept(_grant(subject, agent))
 
@@ -246,7 +252,7 @@ def test_a_vault_that_is_away_ends_nothing_and_says_so(
     end: Callable[[Consent, UUID], object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is no row's fault is not taken for one: the command is given again."""
+    """If the vault is unreachable, a withdrawal ends nothing and says so, to be repeated."""
     agent, subject = clinic.enrol(), _person(clinic)
     consent.accept(_grant(subject, agent))
     before = clinic.telemetry.handles_of(agent)
@@ -265,7 +271,10 @@ def test_a_vault_that_is_away_ends_nothing_and_says_so(
 def test_a_withdrawal_of_damaged_decisions_ends_all_the_same(
     clinic: Clinic, consent: Consent, end: Callable[[Consent, UUID], object]
 ) -> None:
-    """Nothing more is stored, and the command says that the decision is not recorded."""
+    """
+    A withdrawal with damaged decisions ends the permissions, and says that it is not
+    recorded.
+    """
     agent, subject = clinic.enrol(), _person(clinic)
     consent.accept(_grant(subject, agent))
     clinic.vault.tables.decisions[0].signature = b""
@@ -279,7 +288,7 @@ def test_a_withdrawal_of_damaged_decisions_ends_all_the_same(
 def test_nothing_is_decided_while_restricted_but_a_withdrawal(
     clinic: Clinic, consent: Consent
 ) -> None:
-    """A withdrawal is recorded, and the restriction is in force after it."""
+    """During a restriction only a withdrawal is recorded, and the restriction stays in force."""
     agent, subject = clinic.enrol(), _person(clinic)
     consent.accept(_grant(subject, agent))
     with clinic.vault.transaction() as records:
@@ -305,7 +314,7 @@ def test_nothing_is_decided_while_restricted_but_a_withdrawal(
 def test_a_decision_at_a_faulty_gateway_stands_and_says_so(
     clinic: Clinic, consent: Consent
 ) -> None:
-    """It is recorded, not in force there, and in force everywhere else."""
+    """A decision at a faulty gateway is recorded, and in force at all other gateways."""
     agents, subject = [clinic.enrol(), clinic.enrol()], _person(clinic)
     for agent in agents:
         consent.accept(_grant(subject, agent))

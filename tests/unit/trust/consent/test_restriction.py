@@ -1,4 +1,4 @@
-"""Restriction without a server: nothing more is measured, and what is stored is in no view."""
+"""Restriction without a server: nothing is measured, and stored data are in no view."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from trust.reconcile.reconciler import Reconciler
 
 class _Open:
     def ensure(self) -> None:
-        """Let everything pass."""
+        """Allow everything."""
 
 
 @pytest.fixture
@@ -29,13 +29,13 @@ def clinic(keys: Keys) -> Clinic:
 
 @pytest.fixture
 def stores(clinic: Clinic) -> MemoryStores:
-    """What is stored of its people."""
+    """The stored data of its people."""
     return MemoryStores(clinic.telemetry)
 
 
 @pytest.fixture
 def restriction(clinic: Clinic, stores: MemoryStores, keys: Keys) -> Restriction:
-    """What restricts it."""
+    """The restriction procedures of the clinic."""
     return Restriction(
         clinic.vault,
         stores,
@@ -49,7 +49,10 @@ def restriction(clinic: Clinic, stores: MemoryStores, keys: Keys) -> Restriction
 def test_a_restriction_is_lifted(
     clinic: Clinic, stores: MemoryStores, restriction: Restriction
 ) -> None:
-    """While it lasts nothing is measured and no view counts; lifted, what is stored counts."""
+    """
+    During a restriction nothing is measured and no view counts the data; afterwards they count
+    again.
+    """
     agent = clinic.enrol()
     subject, _ = clinic.accept(agent)
 
@@ -66,7 +69,7 @@ def test_a_restriction_is_lifted(
 def test_damaged_decisions_are_restricted_all_the_same(
     clinic: Clinic, stores: MemoryStores, restriction: Restriction
 ) -> None:
-    """The command says that it is not recorded; nothing is measured, and no view counts."""
+    """With damaged decisions a restriction takes effect, and says that it is not recorded."""
     agent = clinic.enrol()
     subject, _ = clinic.accept(agent)
     clinic.vault.tables.decisions[0].signature = b""
@@ -82,7 +85,7 @@ def test_damaged_decisions_are_restricted_all_the_same(
 def test_damaged_decisions_lift_nothing(
     clinic: Clinic, stores: MemoryStores, restriction: Restriction
 ) -> None:
-    """What does not verify lets nothing back into a view."""
+    """With damaged decisions a restriction cannot be lifted."""
     subject, _ = clinic.accept(clinic.enrol())
     restriction.restrict(subject, PURPOSE)
     clinic.vault.tables.decisions[0].signature = b""

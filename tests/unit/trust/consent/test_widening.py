@@ -1,4 +1,7 @@
-"""Widening: told in words, and exactly when something is allowed that was not."""
+"""
+Widening of a policy: described in words, exactly if something is allowed that was not
+before.
+"""
 
 import itertools
 import math
@@ -36,7 +39,7 @@ def later(**changes: Any) -> Purpose:
 
 
 def measured(**changes: Any) -> dict[str, Any]:
-    """Return the quantities, the one of them with *changes*."""
+    """Return the quantities, one of them with *changes*."""
     return {"quantities": {"heart_rate": msgspec.structs.replace(_MEASURED, **changes)}}
 
 
@@ -87,7 +90,7 @@ def measured(**changes: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_each_way_is_told_in_words(changes: dict[str, Any], kind: Kind, words: str) -> None:
-    """One change, one sentence, which says what it was and which version it is held against."""
+    """Each change gives one sentence with the earlier value and the compared version."""
     (found,) = widenings(later(**changes), [CARE])
     assert (found.kind, found.against) == (kind, "care@1")
     assert words in found.sentence
@@ -109,12 +112,12 @@ def test_each_way_is_told_in_words(changes: dict[str, Any], kind: Kind, words: s
     ],
 )
 def test_what_narrows_widens_nothing(changes: dict[str, Any]) -> None:
-    """What is as it was, or less, needs nobody's approval."""
+    """An equal or narrower version widens nothing."""
     assert widenings(later(**changes), [CARE]) == []
 
 
 def test_another_text_is_told() -> None:
-    """What people are shown does not change, or go, unseen."""
+    """A changed or removed text is reported, because people will be shown a different one."""
     shown = msgspec.structs.replace(CARE, texts={"fr-FR": TEXT})
     (changed,) = widenings(later(texts={"fr-FR": "cd" * 32}), [shown])
     (gone,) = widenings(later(), [shown])
@@ -122,14 +125,17 @@ def test_another_text_is_told() -> None:
 
 
 def test_a_first_version_is_new_altogether() -> None:
-    """There is nothing that it could be no wider than."""
+    """The first version of a purpose is entirely new."""
     found = widenings(CARE, [])
     assert {one.kind for one in found} == {Kind.FIRST}
     assert any("heart_rate is measured: rounded to 5 /min" in one.sentence for one in found)
 
 
 def test_each_version_counts_for_itself() -> None:
-    """What a second version was approved for is new to those who agreed to the first one."""
+    """
+    A version is compared with each earlier version, because people may have consented to any of
+    them.
+    """
     wide = later(recipients=["care-team", "insurer"])
     third = msgspec.structs.replace(wide, version=3)
     assert widenings(third, [wide]) == []
@@ -137,7 +143,7 @@ def test_each_version_counts_for_itself() -> None:
 
 
 def test_what_is_approved_is_what_was_shown() -> None:
-    """Another widening has another digest; the same has the same, in whichever order it came."""
+    """Different widenings have different digests, independent of their order."""
     one = widenings(later(deny=[]), [CARE])
     other = widenings(later(recipients=["insurer"]), [CARE])
     assert len({digest(one), digest(other), digest([])}) == 3
@@ -170,7 +176,7 @@ versions = st.builds(
 
 
 def observations(purpose: Purpose) -> set[tuple[str, int, str]]:
-    """Return what a purpose lets be told of one moment: values, and what they stand for."""
+    """Return the values and aggregates that a purpose allows at one moment."""
     return {
         (name, value, aggregate)
         for name, allowed in purpose.quantities.items()
@@ -181,17 +187,17 @@ def observations(purpose: Purpose) -> set[tuple[str, int, str]]:
 
 
 def times(allowed: Allowed, last: int) -> list[int]:
-    """Return the times that may be told."""
+    """Return the allowed times."""
     return [t for t in range(last) if t % allowed.time_step_ms == 0]
 
 
 def is_allowed_by(new: Allowed, old: Allowed) -> bool:
-    """Tell, by going through all, whether each run that *new* lets be told *old* does too."""
+    """Tell, by trying all, whether *old* allows each run of observations that *new* allows."""
     last = 2 * math.lcm(new.interval_ms, old.interval_ms) + new.time_step_ms
     told = times(new, last)
     if not set(told) <= set(times(old, last)):
         return False
-    # A run has one moment of each new interval; two of them in one old interval are too many.
+    # A run has one time in each new interval; two of them in one old interval are not allowed.
     for _, group in itertools.groupby(told, key=lambda t: t // old.interval_ms):
         if len({t // new.interval_ms for t in group}) > 1:
             return False
@@ -199,12 +205,12 @@ def is_allowed_by(new: Allowed, old: Allowed) -> bool:
 
 
 def lengths(bucket: int) -> dict[int, int]:
-    """Return what is seen of each length."""
+    """Return the visible length of each real length."""
     return {length: -(-length // bucket) for length in range(1, 40)}
 
 
 def widens_slowly(new: Purpose, old: Purpose) -> bool:
-    """Tell, by going through all that could be told, whether *new* tells more than *old*."""
+    """Tell, by trying all, whether *new* allows anything that *old* does not."""
     tells_lengths = any(
         lengths(old.bucket_bytes)[a] == lengths(old.bucket_bytes)[b]
         and lengths(new.bucket_bytes)[a] != lengths(new.bucket_bytes)[b]
@@ -227,7 +233,7 @@ def widens_slowly(new: Purpose, old: Purpose) -> bool:
     later(quantities={"heart_rate": Allowed(1, 4, 2, Aggregate.MEAN)}, deny=[]),
 )
 def test_widens_exactly_what_was_not_allowed(new: Purpose, old: Purpose) -> None:
-    """Nothing is told exactly when each observation that is allowed was allowed before."""
+    """Widenings are found exactly if the exhaustive model finds one."""
     assert bool(widenings(new, [old])) is widens_slowly(new, old)
 
 
@@ -235,7 +241,10 @@ def test_widens_exactly_what_was_not_allowed(new: Purpose, old: Purpose) -> None
 @example(Allowed(1, 6, 2, Aggregate.MEAN), Allowed(1, 4, 2, Aggregate.MEAN))
 @example(Allowed(1, 6, 6, Aggregate.MEAN), Allowed(1, 4, 2, Aggregate.MEAN))
 def test_intervals_are_compared_where_they_meet(new: Allowed, old: Allowed) -> None:
-    """A longer interval that meets another one askew lets two be told where one was."""
+    """
+    Of two intervals that are no multiples, a longer one may allow two observations where one was
+    allowed.
+    """
     new, old = (
         msgspec.structs.replace(one, step=1, aggregate=Aggregate.MEAN) for one in (new, old)
     )
@@ -248,14 +257,17 @@ def test_intervals_are_compared_where_they_meet(new: Allowed, old: Allowed) -> N
 
 @given(versions, versions, versions)
 def test_what_widens_nothing_twice_widens_nothing(a: Purpose, b: Purpose, c: Purpose) -> None:
-    """No chain of versions, none wider than the one before, ends wider than it began."""
+    """
+    If neither of two successive versions widens the one before, the last does not widen
+    the first.
+    """
     if not widenings(b, [a]) and not widenings(c, [b]):
         assert widenings(c, [a]) == []
 
 
 @given(versions, versions)
 def test_what_is_within_widens_nothing(new: Purpose, old: Purpose) -> None:
-    """The wire's own comparison of rules never finds less than is told here."""
+    """If `Rule.is_within` holds with the same aggregate, no widening is found."""
     for name in set(new.quantities) & set(old.quantities):
         rule, other = new.rule(name), old.rule(name)
         assert isinstance(rule, Rule)

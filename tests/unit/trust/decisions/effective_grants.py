@@ -1,4 +1,4 @@
-"""What handles stand for, in tests of what is compiled from it."""
+"""Effective grants of handles, for tests."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ def stand(
     begins: dt.datetime = T0,
     ends: dt.datetime | None = None,
 ) -> EffectiveGrant:
-    """Return a handle of a number with what it stands for."""
+    """Return the effective grant of a numbered handle."""
     return EffectiveGrant(
         handle=bytes([number]) * 16,
         subject=UUID(int=number),

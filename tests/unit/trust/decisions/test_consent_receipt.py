@@ -1,4 +1,4 @@
-"""Receipts: whatever is done to one is refused, each with its own reason."""
+"""Consent receipts: each kind of change is refused with its own reason."""
 
 import datetime as dt
 import functools
@@ -88,28 +88,28 @@ def check(data: bytes, **more: Any) -> consent_receipt.Checked:
 
 
 def changed(change: Callable[[ConsentReceipt], ConsentReceipt]) -> bytes:
-    """Return the good receipt, changed by somebody without the key."""
+    """Return the valid receipt with *changes*, made without the key."""
     return msgspec.json.encode(change(msgspec.json.decode(GOOD, type=ConsentReceipt)))
 
 
 def with_decisions(order: Callable[[list[Any]], list[Any]]) -> bytes:
-    """Return the good receipt with its decisions put otherwise."""
+    """Return the valid receipt with other decisions."""
     return changed(lambda r: msgspec.structs.replace(r, decisions=order(list(r.decisions))))
 
 
 def shouted(one: consent_receipt.SignedDocument) -> consent_receipt.SignedDocument:
-    """Return *one* with its signature in capital letters: the same bytes, spelled otherwise."""
+    """Return *one* with its signature in capital letters: another spelling of the same bytes."""
     return consent_receipt.SignedDocument(one.document, one.signature.upper())
 
 
 def foreign(chain: list[Decision]) -> list[consent_receipt.SignedDocument]:
-    """Return decisions that trust did sign, for somebody else or another time."""
+    """Return decisions that trust signed for another person or time."""
     found = msgspec.json.decode(make(chain), type=ConsentReceipt)
     return found.decisions
 
 
 def test_a_receipt_says_what_was_decided() -> None:
-    """A receipt as it was made verifies, and tells the state of each purpose."""
+    """A valid receipt verifies, and has the state of each purpose."""
     found = check(GOOD, subject=SUBJECT)
     assert found.decisions == CHAIN
     assert found.states(at=T0) == {"home-monitoring": State.ACCEPTED}
@@ -152,7 +152,7 @@ def test_a_receipt_says_what_was_decided() -> None:
     ],
 )  # fmt: skip
 def test_each_fault_has_its_reason(data: bytes, fault: Fault) -> None:
-    """What was done to a receipt is said when it is refused."""
+    """Each change of a receipt is refused with its own reason."""
     with pytest.raises(ReceiptRefused) as refused:
         check(data)
     assert refused.value.fault is fault
@@ -177,21 +177,21 @@ def test_each_fault_has_its_reason(data: bytes, fault: Fault) -> None:
     ],
 )  # fmt: skip
 def test_a_sound_receipt_may_still_not_count(more: dict[str, Any], fault: Fault) -> None:
-    """Nor does one count whose time is over, that is another's, or that was superseded."""
+    """An outdated receipt, one of another person and one that was superseded are refused."""
     with pytest.raises(ReceiptRefused) as refused:
         check(GOOD, **more)
     assert refused.value.fault is fault
 
 
 def test_an_earlier_receipt_is_extended() -> None:
-    """A receipt that holds all that an earlier one held, and more, counts."""
+    """A receipt that contains all decisions of an earlier one, and more, is accepted."""
     assert check(GOOD, seen=make(CHAIN[:2])).statement.receipt == UUID(int=9)
     assert check(GOOD, seen=GOOD) == good()
 
 
 @given(st.integers(0, 8 * len(GOOD) - 1))
 def test_a_flipped_bit_is_refused(bit: int) -> None:
-    """No bit of the file can be flipped so that the file says anything else."""
+    """A receipt with any flipped bit is refused, or its content is unchanged."""
     data = bytearray(GOOD)
     data[bit // 8] ^= 1 << bit % 8
     try:
@@ -199,7 +199,7 @@ def test_a_flipped_bit_is_refused(bit: int) -> None:
     except ReceiptRefused as refused:
         fault = refused.fault
     else:
-        # White space between the values means nothing.
+        # White space between values has no meaning.
         assert found == good()
         return
     assert fault in {Fault.MALFORMED, Fault.WRONG_KEY, Fault.BAD_SIGNATURE, Fault.INCOMPLETE}
@@ -207,13 +207,13 @@ def test_a_flipped_bit_is_refused(bit: int) -> None:
 
 @functools.cache
 def good() -> consent_receipt.Checked:
-    """Return what the good receipt says."""
+    """Return the content of the valid receipt."""
     return check(GOOD)
 
 
 @given(st.integers(0, len(GOOD) - 3))
 def test_every_truncation_is_malformed(length: int) -> None:
-    """A file cut anywhere is no receipt."""
+    """A truncated receipt is refused as malformed."""
     with pytest.raises(ReceiptRefused) as refused:
         check(GOOD[:length])
     assert refused.value.fault is Fault.MALFORMED
@@ -221,13 +221,13 @@ def test_every_truncation_is_malformed(length: int) -> None:
 
 @given(st.binary(max_size=200))
 def test_check_raises_nothing_else(data: bytes) -> None:
-    """No file escapes as another error."""
+    """No file raises any other error."""
     with pytest.raises(ReceiptRefused):
         check(data)
 
 
 def test_a_receipt_says_what_became_of_each_decision() -> None:
-    """Of a chain only the latest decision is in force, also in the statement that is signed."""
+    """Only the latest decision of a chain is in force, also in the signed statement."""
     found = good()
     told = [found.standings(at=T0 + DAY)[one.decision] for one in CHAIN]
     assert told == [Standing.SUPERSEDED, Standing.SUPERSEDED, Standing.IN_FORCE]
@@ -235,7 +235,7 @@ def test_a_receipt_says_what_became_of_each_decision() -> None:
 
 
 def test_a_receipt_of_the_first_form_is_still_read() -> None:
-    """A receipt that an earlier release wrote verifies, and its standings are worked out."""
+    """A receipt of an earlier release verifies, and the standings are derived."""
     receipt = msgspec.json.decode(make(CHAIN), type=ConsentReceipt)
     statement = msgspec.json.decode(receipt.statement.document, type=Statement)
     earlier = msgspec.structs.replace(statement, standings=msgspec.UNSET)
@@ -251,7 +251,7 @@ def test_a_receipt_of_the_first_form_is_still_read() -> None:
 
 
 def test_a_receipt_of_an_unknown_form_is_refused() -> None:
-    """A later form may mean something else by the same words."""
+    """A receipt of an unknown form is refused, because its words may have another meaning."""
     receipt = msgspec.json.decode(make(CHAIN), type=ConsentReceipt)
     later = msgspec.structs.replace(receipt, format="vitalveil-receipt/3")
     with pytest.raises(ReceiptRefused, match="malformed"):

@@ -1,4 +1,4 @@
-"""Decisions: signed documents, and folds that only ever take away."""
+"""Decisions: signed documents, and folds that never widen."""
 
 import datetime as dt
 from uuid import UUID
@@ -28,7 +28,7 @@ def decide(
     begins_h: int = 0,
     ends_h: int | None = None,
 ) -> Decision:
-    """Return the decision of a number, superseding the one before."""
+    """Return the decision with a number, which supersedes the one before."""
     return Decision(
         decision=UUID(int=number),
         subject=SUBJECT,
@@ -80,12 +80,12 @@ SIGNATURE = (
 
 
 def test_encode_golden_value() -> None:
-    """The canonical document of a decision, spelled out by hand."""
+    """The canonical document of a decision, written by hand."""
     assert decisions.encode(decide(1, quantities=["heart_rate"])).decode() == GOLDEN
 
 
 def test_signature_golden_value() -> None:
-    """Ed25519 is deterministic (RFC 8032): one key, one document, one signature."""
+    """Ed25519 is deterministic (RFC 8032), so the signature of a document is fixed."""
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     signed = canonical.to_sign(decisions.KIND, GOLDEN.encode())
     assert key.sign(signed).hex() == SIGNATURE
@@ -93,7 +93,7 @@ def test_signature_golden_value() -> None:
 
 @given(st.integers(0, 8 * len(GOLDEN) - 1))
 def test_a_flipped_bit_does_not_verify(bit: int) -> None:
-    """No bit of a decision can be changed under its signature."""
+    """A decision with any flipped bit does not verify."""
     changed = bytearray(GOLDEN.encode())
     changed[bit // 8] ^= 1 << bit % 8
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key()
@@ -103,12 +103,12 @@ def test_a_flipped_bit_does_not_verify(bit: int) -> None:
 
 @given(any_decision)
 def test_decode_inverts_encode(decision: Decision) -> None:
-    """What is kept is what was decided."""
+    """Decoding inverts encoding."""
     assert decisions.decode(decisions.encode(decision)) == decision
 
 
 def test_every_truncation_is_tampered() -> None:
-    """A document cut anywhere is no decision."""
+    """A truncated document is tampered."""
     document = decisions.encode(decide(1))
     for length in range(len(document)):
         with pytest.raises(Tampered):
@@ -116,7 +116,7 @@ def test_every_truncation_is_tampered() -> None:
 
 
 def test_unknown_means_no() -> None:
-    """Without a decision nothing is accepted, and nothing may be carried."""
+    """Without a decision nothing is accepted or permitted."""
     assert decisions.state([]) is State.UNKNOWN
     assert decisions.current([]) is None
     assert decisions.scope_since([], UUID(int=1)) is None
@@ -129,14 +129,14 @@ def test_last_decision_counts() -> None:
 
 
 def test_scope_before_a_later_grant_stays_gone() -> None:
-    """What was withdrawn does not come back under the old handle when a new grant follows."""
+    """After a withdrawal and a new consent the old handle stays without a scope."""
     chain = [decide(1), decide(2, state=State.WITHDRAWN), decide(3)]
     assert decisions.scope_since(chain, UUID(int=1)) is None
     assert decisions.scope_since(chain, UUID(int=3)) == Scope(frozenset(NAMES), T0, None)
 
 
 def test_scope_is_the_narrowest_since() -> None:
-    """A later decision takes away quantities and time, and adds neither."""
+    """The scope of a handle is the narrowest of all later decisions."""
     chain = [
         decide(1, quantities=["heart_rate", "spo2"], ends_h=9),
         decide(2, quantities=["heart_rate", "glucose_interstitial"], begins_h=1),
@@ -148,14 +148,14 @@ def test_scope_is_the_narrowest_since() -> None:
 
 
 def test_nothing_left_is_no_scope() -> None:
-    """Two decisions without a quantity in common leave nothing."""
+    """Two decisions without a common quantity leave no scope."""
     chain = [decide(1, quantities=["spo2"]), decide(2, quantities=["heart_rate"])]
     assert decisions.scope_since(chain, UUID(int=1)) is None
 
 
 @given(chains, any_decision)
 def test_a_further_decision_never_widens(chain: list[Decision], further: Decision) -> None:
-    """Whatever is decided next, no handle that is out may carry more than before."""
+    """Any further decision leaves the scope of an issued handle equal or narrower."""
     for decision in chain:
         before = decisions.scope_since(chain, decision.decision)
         after = decisions.scope_since([*chain, further], decision.decision)
@@ -169,7 +169,7 @@ def test_a_further_decision_never_widens(chain: list[Decision], further: Decisio
 
 
 def test_whole_chain_passes() -> None:
-    """Decisions that supersede one another in order are a chain."""
+    """Decisions that supersede each other in order are a valid chain."""
     chain = [decide(1), decide(2), decide(3)]
     assert decisions.chain(chain, subject=SUBJECT, purpose="home-monitoring") == chain
 
@@ -196,13 +196,13 @@ def test_whole_chain_passes() -> None:
     ],
 )
 def test_broken_chain_is_tampered(broken: list[Decision]) -> None:
-    """Signed decisions that are missing, moved, doubled or another person's are no chain."""
+    """A missing, moved, repeated or foreign decision breaks the chain."""
     with pytest.raises(Tampered):
         decisions.chain(broken, subject=SUBJECT, purpose="home-monitoring")
 
 
 def test_what_was_accepted_for_a_time_expires() -> None:
-    """Once its time is over, an accepted decision is expired; a refused one stays refused."""
+    """After its period an accepted decision is expired, and a refused one is still refused."""
     hour = dt.timedelta(hours=1)
     accepted = [decide(1, ends_h=9)]
     assert decisions.state(accepted, at=T0 + 8 * hour) is State.ACCEPTED
@@ -214,5 +214,5 @@ def test_what_was_accepted_for_a_time_expires() -> None:
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.ACCEPTED])
 def test_only_accepted_lets_anything_be_measured(state: State) -> None:
-    """Of all states, one means yes."""
+    """Only the state `accepted` permits measuring."""
     assert decisions.scope_since([decide(1), decide(2, state=state)], UUID(int=1)) is None

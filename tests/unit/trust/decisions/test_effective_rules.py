@@ -1,4 +1,4 @@
-"""What a handle may carry in effect: nothing finer than anything that was agreed to since."""
+"""The effective rules of a handle: nothing finer than any version that was agreed to since."""
 
 import msgspec
 from hypothesis import given
@@ -42,7 +42,7 @@ def rules_of(agreed: list[Purpose]) -> list[Rule]:
     in_term = term([standing], now=T0, ttl=DAY, refresh_at=0.5)
     lease = compile_lease(AGENT, [standing], version=1, in_term=in_term)
     leased = [rule for grant in lease.grants for rule in grant.rules]
-    # What the edge is let do, and what ingest takes, is one and the same.
+    # The rules of the lease and of the permissions must be equal.
     assert [
         (p.quantity, p.step, p.interval_ms, p.time_step_ms)
         for p in compile_permissions([standing])
@@ -52,7 +52,7 @@ def rules_of(agreed: list[Purpose]) -> list[Rule]:
 
 @given(versions)
 def test_effective_rules_are_within_all_that_was_agreed_to(agreed: list[Purpose]) -> None:
-    """Whatever versions a person agreed to in turn, an older handle carries what all allow."""
+    """The effective rules are within every version that the person agreed to."""
     for rule in rules_of(agreed):
         name = QUANTITIES[rule.quantity].name
         assert all(name in purpose.quantities for purpose in agreed)
@@ -60,7 +60,7 @@ def test_effective_rules_are_within_all_that_was_agreed_to(agreed: list[Purpose]
 
 
 def test_one_version_is_as_it_says() -> None:
-    """With nothing agreed to since, the policy is the rule."""
+    """With one version, its policy is the rule."""
     assert rules_of([PURPOSE]) == rules_of([PURPOSE, PURPOSE])
     assert {rule.quantity: rule for rule in rules_of([PURPOSE])}[HEART_RATE] == PURPOSE.rule(
         "heart_rate"
@@ -68,7 +68,7 @@ def test_one_version_is_as_it_says() -> None:
 
 
 def test_coarser_version_coarsens_what_was_issued_before() -> None:
-    """A later version that rounds to minutes does so at every gateway."""
+    """A later, coarser version also coarsens handles that were issued before."""
     later = msgspec.structs.replace(
         PURPOSE, version=2, quantities={"heart_rate": Allowed(5, 60_000, 1000, Aggregate.MEAN)}
     )
@@ -76,7 +76,7 @@ def test_coarser_version_coarsens_what_was_issued_before() -> None:
 
 
 def test_finer_version_does_not_reach_what_was_issued_before() -> None:
-    """What was agreed to later, for another gateway, lets an older handle carry no more."""
+    """A later, finer version for another gateway does not refine an older handle."""
     later = msgspec.structs.replace(
         PURPOSE,
         version=2,
@@ -88,7 +88,7 @@ def test_finer_version_does_not_reach_what_was_issued_before() -> None:
 
 
 def test_too_coarse_to_say_is_not_measured() -> None:
-    """Where no rounding satisfies both versions, nothing does."""
+    """If no rule satisfies both versions, the quantity is not measured."""
     odd = [
         msgspec.structs.replace(
             PURPOSE, version=n, quantities={"heart_rate": Allowed(step, 1, 1, Aggregate.FIRST)}

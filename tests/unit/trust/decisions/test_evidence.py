@@ -1,4 +1,4 @@
-"""Evidence: nothing is claimed that was not said, and what was said can be true."""
+"""Evidence of consent: complete, plausible, and never assumed."""
 
 import datetime as dt
 import hashlib
@@ -36,7 +36,7 @@ OFFICERS = {
 
 
 def check(said: Said, purpose: Any = CONSENT) -> Capture:
-    """Check as of the day."""
+    """Check the evidence, with the present day."""
     return evidence.check(said, purpose, since=SINCE, at=AT)
 
 
@@ -50,7 +50,7 @@ def check(said: Said, purpose: Any = CONSENT) -> Capture:
     ],
 )
 def test_what_was_not_said_is_named(field: str, option: str) -> None:
-    """A yes without one of its parts is refused by the name of the option, and of no other."""
+    """A consent without one of its parts is refused with the name of the missing option."""
     with pytest.raises(Refused, match=option) as refusal:
         check(msgspec.structs.replace(YES, **{field: None}))
     assert str(refusal.value).count("--") == 1
@@ -70,13 +70,13 @@ def test_what_was_not_said_is_named(field: str, option: str) -> None:
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:
-    """A time, a text or a way that cannot have been."""
+    """An impossible time, text or method is refused."""
     with pytest.raises(Refused, match=message):
         check(msgspec.structs.replace(YES, **changes))
 
 
 def test_what_is_said_now_needs_no_clock_of_others() -> None:
-    """A database whose clock is ahead makes nobody's yes of this moment too early."""
+    """A consent of this moment is accepted, even if the database's clock is ahead."""
     later = AT + dt.timedelta(seconds=3)
     said = msgspec.structs.replace(YES, given_at="now").at(AT)
     assert evidence.check(said, CONSENT, since=later, at=AT) == Capture("checkbox", TEXT, "fr-FR")
@@ -84,14 +84,14 @@ def test_what_is_said_now_needs_no_clock_of_others() -> None:
 
 @pytest.mark.parametrize("method", sorted(evidence.INFORMATION))
 def test_where_consent_is_no_basis_information_is_shown(method: Method) -> None:
-    """Of a purpose of care it is shown that the person was informed: with which text and when."""
+    """For a purpose of care the evidence shows the information: its text and time."""
     assert check(msgspec.structs.replace(YES, method=method), CARE).method == method
     with pytest.raises(Refused, match="--text"):
         check(msgspec.structs.replace(YES, method=method, text_sha256=None), CARE)
 
 
 def test_explicit_consent_of_art_9_is_consent_too() -> None:
-    """A contract (art. 6.1.b) lets nobody process health data: art. 9.2.a asks for consent."""
+    """A contract (art. 6.1.b) with explicit consent (art. 9.2.a) counts as consent."""
     contract = msgspec.structs.replace(
         CARE, art6=Article6.CONTRACT, art9=Article9.EXPLICIT_CONSENT
     )
@@ -100,14 +100,17 @@ def test_explicit_consent_of_art_9_is_consent_too() -> None:
 
 
 def test_a_box_that_was_ticked_before_has_no_word() -> None:
-    """The ways are a closed list, and none of them is silence."""
+    """
+    The methods are a closed list, without a box that was ticked beforehand and without
+    silence.
+    """
     assert {*Method} == {
         "checkbox", "signature", "scan", "verbal-witnessed", "handed-over", "read-out", "posted",
     }  # fmt: skip
 
 
 def test_a_yes_of_before_is_no_answer_to_a_no() -> None:
-    """What was given before the last decision is refused; what is said now never is."""
+    """A consent from before the last decision is refused; one of this moment never is."""
     chain = [decide(1), decide(2, state=State.WITHDRAWN)]
     before = chain[-1].decided_at - dt.timedelta(days=1)
     with pytest.raises(Refused, match="before the last decision"):
@@ -117,7 +120,7 @@ def test_a_yes_of_before_is_no_answer_to_a_no() -> None:
 
 
 def vouched_for() -> Decision:
-    """Return a decision that somebody witnessed, and whose age somebody vouches for."""
+    """Return a decision with a witness, and an officer who confirms the age."""
     decision = msgspec.structs.replace(decide(1), capture=Capture("verbal-witnessed", TEXT, "fr"))
     by = Vouching(WITNESS, KEY)
     witness = evidence.vouch(Vouched.WITNESSED, by, decision, OFFICERS)
@@ -142,7 +145,10 @@ def vouched_for() -> Decision:
     ],
 )  # fmt: skip
 def test_who_vouches_signs_for_this_and_nothing_else(changes: dict[str, Any]) -> None:
-    """An officer's signature holds for the decision that they vouched for, after they left too."""
+    """
+    An officer's signature holds for exactly the decision that they confirmed, also after they
+    left.
+    """
     decision = vouched_for()
     left = {WITNESS: msgspec.structs.replace(OFFICERS[WITNESS], ended_at=AT)}
     assert evidence.holds(decision, OFFICERS)
@@ -153,7 +159,7 @@ def test_who_vouches_signs_for_this_and_nothing_else(changes: dict[str, Any]) ->
 
 
 def test_only_an_officer_with_their_own_key_vouches() -> None:
-    """Not a stranger, not one who left, not one with another's key."""
+    """Only a present officer with their own key can confirm."""
     other = Ed25519PrivateKey.generate()
     ended = {WITNESS: msgspec.structs.replace(OFFICERS[WITNESS], ended_at=AT)}
     for by, officers in (
@@ -175,7 +181,7 @@ def test_only_an_officer_with_their_own_key_vouches() -> None:
     ],
 )
 def test_an_old_default_is_unproven(capture: Capture, expected: Proof) -> None:
-    """What says yes and not to which text proves nothing; what says no needs no proof."""
+    """An older consent without its text is unproven; an older refusal needs no proof."""
     decision = msgspec.structs.replace(decide(1), capture=capture)
     assert evidence.proof(decision) is expected
     withdrawn = msgspec.structs.replace(decision, state=State.WITHDRAWN)
@@ -183,7 +189,7 @@ def test_an_old_default_is_unproven(capture: Capture, expected: Proof) -> None:
 
 
 def test_a_decision_of_before_is_read_as_it_was_written() -> None:
-    """A document of before reads, and is spelled as it was: what is new stands in none of them."""
+    """An older document is decoded and encoded again unchanged, without the new fields."""
     document = decisions.encode(decide(1))
     assert b"scan" not in document
     assert b"witness" not in document
@@ -194,7 +200,7 @@ def test_a_decision_of_before_is_read_as_it_was_written() -> None:
 
 @given(st.sampled_from(list(State)))
 def test_without_evidence_nothing_is_claimed(state: State) -> None:
-    """What somebody else decides about a yes carries none of its evidence along."""
+    """A decision by a third party, such as a restriction, carries no evidence of the consent."""
     found = decisions.without_evidence(msgspec.structs.replace(vouched_for(), state=state))
     assert found.given_by is GivenBy.NOT_STATED
     assert found.capture == evidence.NOT_STATED

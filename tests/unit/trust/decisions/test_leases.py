@@ -1,4 +1,4 @@
-"""Leases: valid grants only, ending where the first of them does."""
+"""Leases: only valid grants, until the first of them ends."""
 
 import datetime as dt
 
@@ -38,14 +38,14 @@ def test_compile_golden_value() -> None:
 
 
 def test_denied_quantity_is_not_compiled() -> None:
-    """A decision on more than the purpose needs lets no more be measured."""
+    """A quantity that the policy denies is not in the lease, even if it was consented to."""
     standing = stand(1, quantities=["heart_rate", "rr_interval"])
     lease = compile_lease(AGENT, [standing], version=1, in_term=of(standing))
     assert [rule.quantity for rule in lease.grants[0].rules] == [BY_NAME["heart_rate"].code]
 
 
 def test_nothing_allowed_is_no_grant() -> None:
-    """A handle without any rule is not listened to."""
+    """A handle without any rule is not in the lease."""
     standing = stand(1, quantities=["rr_interval"])
     lease = compile_lease(AGENT, [standing], version=1, in_term=of(standing))
     assert lease.grants == []
@@ -53,13 +53,13 @@ def test_nothing_allowed_is_no_grant() -> None:
 
 
 def test_lease_ends_with_its_first_grant() -> None:
-    """An agent without a network stops when the first of its decisions ends."""
+    """A lease ends with its first grant, so that an agent without a network stops."""
     found = of(stand(1, ends=T0 + HOUR), stand(2))
     assert found == Term(T0, T0 + HOUR, T0 + HOUR)
 
 
 def test_next_lease_is_due_where_a_grant_begins() -> None:
-    """What begins later is not in the lease, and brings the next one about."""
+    """The next lease is due when a future grant begins."""
     later = stand(2, begins=T0 + HOUR)
     found = of(stand(1), later)
     assert found == Term(T0, T0 + DAY, T0 + HOUR)
@@ -68,7 +68,7 @@ def test_next_lease_is_due_where_a_grant_begins() -> None:
 
 
 def test_lease_is_renewed_at_a_fraction_of_its_life() -> None:
-    """With nothing else to wait for, the next lease is due half-way."""
+    """Without other events the next lease is due half-way."""
     assert of(stand(1)).due_at == T0 + DAY / 2
 
 
@@ -76,12 +76,15 @@ def test_lease_is_renewed_at_a_fraction_of_its_life() -> None:
     "standings", [pytest.param([], id="none"), pytest.param([stand(1, ends=T0)], id="ended")]
 )
 def test_empty_lease_needs_no_renewal(standings: list[EffectiveGrant]) -> None:
-    """A lease that lets nothing be measured is never renewed."""
+    """An empty lease is never renewed."""
     assert of(*standings).due_at is None
 
 
 def test_time_of_issue_is_of_whole_ms() -> None:
-    """Agent and telemetry database read the same instant."""
+    """
+    The time of issue is in whole ms, so that agent and telemetry database read the same
+    time.
+    """
     assert of(stand(1), now=T0 + dt.timedelta(microseconds=1999)).issued_at == (
         T0 + dt.timedelta(milliseconds=1)
     )
@@ -100,7 +103,7 @@ def test_time_of_issue_is_of_whole_ms() -> None:
     )
 )
 def test_lease_is_never_wider_than_decisions_and_policy(standings: list[EffectiveGrant]) -> None:
-    """At no time within a lease does it allow what a decision or the policy does not."""
+    """At no time does a lease allow more than decisions and policy."""
     in_term = of(*standings)
     lease = compile_lease(AGENT, standings, version=1, in_term=in_term)
     scopes = {(s.handle, s.scope) for s in standings}
@@ -125,5 +128,8 @@ def test_lease_is_never_wider_than_decisions_and_policy(standings: list[Effectiv
     ],
 )
 def test_a_version_by_time_leaves_room_for_others(year: int, version: int) -> None:
-    """It counts seconds, and whatever the clock says half of all versions are still to come."""
+    """
+    Versions count seconds, and half of all versions are still free, whatever the clock
+    shows.
+    """
     assert version_by_time(dt.datetime(year, 1, 1, tzinfo=dt.UTC)) == version

@@ -1,4 +1,4 @@
-"""Permissions: one row for each handle and quantity, and the same rules as in the lease."""
+"""Permissions: one row for each handle and quantity, with the rules of the lease."""
 
 from tests.unit.trust.decisions.effective_grants import HOUR, T0, stand
 from trust.decisions.leases import compile_lease, term
@@ -7,7 +7,7 @@ from trust.domain.pseudonyms import Pseudonym
 
 
 def test_compile_golden_value() -> None:
-    """A row holds what ingest checks, and neither subject nor sensor."""
+    """A row has what ingest checks, and neither subject nor sensor."""
     standing = stand(1, quantities=["glucose_interstitial"], ends=T0 + HOUR)
     assert compile_permissions([standing]) == [
         Permission(
@@ -25,7 +25,7 @@ def test_compile_golden_value() -> None:
 
 
 def test_lease_and_permissions_agree() -> None:
-    """What an agent may measure is what ingest may store, to the last integer."""
+    """Lease and permissions have equal rules, to the last integer."""
     standings = [stand(1), stand(2, quantities=["heart_rate"])]
     in_term = term(standings, now=T0, ttl=HOUR, refresh_at=0.5)
     lease = compile_lease("0123456789abcdef", standings, version=1, in_term=in_term)
@@ -43,7 +43,7 @@ def test_lease_and_permissions_agree() -> None:
 
 
 def test_nothing_shows_itself() -> None:
-    """What could be logged by mistake shows neither handle, pseudonym nor subject."""
+    """The repr of a permission shows neither handle, pseudonym nor subject."""
     for value in (stand(1), *compile_permissions([stand(1)])):
         assert "…" in repr(value)
         assert "\\x01" not in repr(value)

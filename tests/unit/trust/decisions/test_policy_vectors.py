@@ -1,4 +1,4 @@
-"""Golden vectors of policies: text, what was measured, what leaves, and what ingest refuses."""
+"""Test vectors of policies: text, measured values, emitted values, and refused values."""
 
 import numpy as np
 import pytest
@@ -60,14 +60,14 @@ VECTORS = [
 
 
 def standing_of(quantity: str, policy: str) -> EffectiveGrant:
-    """Return what a handle stands for under a policy of one quantity."""
+    """Return the effective grant of a handle under a policy with one quantity."""
     of = stand(1, quantities=[quantity])
     purpose = policy_file.parse(_POLICY.format(quantity=quantity, policy=policy))
     return EffectiveGrant(of.handle, of.subject, of.pseudonym, purpose, of.bindings, of.scope)
 
 
 def takes(standing: EffectiveGrant, run: Run) -> bool:
-    """Tell whether ingest takes *run* for as coarse as the permission says."""
+    """Tell whether ingest accepts *run* under the permission."""
     (permission,) = compile_permissions([standing])
     times, values = [START_MS + ms for ms, _ in run], [value for _, value in run]
     found = conforms(
@@ -83,7 +83,7 @@ def takes(standing: EffectiveGrant, run: Run) -> bool:
 def test_edge_and_ingest_read_a_policy_alike(
     quantity: str, policy: str, measured: list[tuple[int, float]], leaves: Run, finer: list[Run]
 ) -> None:
-    """What the edge makes of it is what stands here, ingest takes that, and nothing finer."""
+    """The edge agent emits the expected values, ingest accepts these, and refuses finer ones."""
     standing = standing_of(quantity, policy)
     in_term = term([standing], now=T0, ttl=(T0.replace(year=2027) - T0), refresh_at=0.5)
     bench = Bench(compile_lease("0" * 16, [standing], version=1, in_term=in_term))

@@ -1,4 +1,4 @@
-"""When somebody is to be asked for a decision of her own."""
+"""When a person who has come of age is asked for their own decision."""
 
 import datetime as dt
 from uuid import UUID
@@ -39,13 +39,13 @@ def decided(
 
 @pytest.mark.parametrize("given_by", [GivenBy.GUARDIAN, GivenBy.JOINT])
 def test_due_when_she_comes_to_decide_alone(given_by: GivenBy) -> None:
-    """What was agreed for a child, or with her, is asked again when she is certainly fifteen."""
+    """A decision for a child, or with the child, is due again when they are certainly fifteen."""
     found = reminder([decided(given_by)], born=BORN, ages=AGES)
     assert found == Reminder(UUID(int=2), "home-monitoring", FIFTEEN)
 
 
 def test_due_at_majority_when_agreed_to_jointly_after() -> None:
-    """From fifteen on, a joint decision is asked again at eighteen."""
+    """A joint decision after fifteen is due again at eighteen."""
     found = reminder([decided(GivenBy.JOINT, at=FIFTEEN)], born=BORN, ages=AGES)
     assert found is not None
     assert found.due_at == OF_AGE
@@ -60,18 +60,18 @@ def test_due_at_majority_when_agreed_to_jointly_after() -> None:
     ],
 )
 def test_nothing_is_due_otherwise(latest: Decision) -> None:
-    """Who decided herself, or is not measured, is not asked."""
+    """A person who decided alone or is not measured gets no reminder."""
     assert reminder([decided(GivenBy.GUARDIAN), latest], born=BORN, ages=AGES) is None
 
 
 def test_nothing_is_known_without_a_birth_month() -> None:
-    """No month of birth, and no decisions, make no reminder."""
+    """Without a month of birth or without decisions there is no reminder."""
     assert reminder([decided(GivenBy.GUARDIAN)], born=None, ages=AGES) is None
     assert reminder([], born=BORN, ages=AGES) is None
 
 
 def test_urgency_grows() -> None:
-    """Open, soon within a week, overdue from the day on."""
+    """A reminder is open, soon within a week, and overdue from its day on."""
     due = msgspec.structs.replace(Reminder(UUID(int=2), "p", FIFTEEN))
     days = dt.timedelta(days=1)
     assert due.urgency(at=FIFTEEN - 8 * days) is Urgency.OPEN

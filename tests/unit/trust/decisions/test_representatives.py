@@ -42,13 +42,13 @@ def check(given_by: GivenBy, who: Representative | None, born: str | None) -> dt
     ],
 )
 def test_an_age_is_certain_the_month_after(born: str, years: int, at: str) -> None:
-    """The day of birth is not kept, so an age counts once the month is over."""
+    """The day of birth is not stored, so an age counts from the end of the month."""
     assert reaches(born, years) == dt.datetime.fromisoformat(f"{at}T00:00+00:00")
 
 
 @pytest.mark.parametrize("text", ["2011-13", "11-05", "2011-5", "2011-05-01", "", "२०११-05"])
 def test_only_a_month_is_a_month(text: str) -> None:
-    """Neither a day nor another spelling passes."""
+    """Only a month in the form YYYY-MM is accepted."""
     assert not is_birth_month(text)
     assert is_birth_month("2011-05")
 
@@ -77,7 +77,7 @@ def test_only_a_month_is_a_month(text: str) -> None:
 def test_who_may_not_decide(
     given_by: GivenBy, who: Representative | None, born: str | None
 ) -> None:
-    """Whoever has no say is refused."""
+    """A person who may not decide is refused."""
     with pytest.raises(Refused):
         check(given_by, who, born)
 
@@ -96,7 +96,7 @@ def test_who_may_not_decide(
 def test_who_may_decide_and_until_when(
     given_by: GivenBy, who: Representative | None, born: str | None, until: str | None
 ) -> None:
-    """A decision lasts no longer than the say of who gave it."""
+    """A decision lasts no longer than the mandate or age of the person who gave it."""
     expected = None if until is None else dt.datetime.fromisoformat(f"{until}T00:00+00:00")
     assert check(given_by, who, born) == expected
 
@@ -111,14 +111,14 @@ def test_who_may_decide_and_until_when(
     ],
 )
 def test_a_mandate_has_a_scope_and_an_end(changes: dict[str, Any]) -> None:
-    """A proxy decides within her mandate only."""
+    """A proxy decides only within the mandate's purposes and period."""
     assert check(GivenBy.PROXY, PROXY, "1940-01") is not None
     with pytest.raises(Refused):
         check(GivenBy.PROXY, msgspec.structs.replace(PROXY, **changes), "1940-01")
 
 
 def test_other_countries_have_other_ages() -> None:
-    """The ages are settings (GDPR art. 8: 13 to 16)."""
+    """The ages are settings, because countries differ (GDPR art. 8: 13 to 16)."""
     ages = ConsentSettings(alone_from=16)
     with pytest.raises(Refused, match="below 16"):
         check_giver(GivenBy.SELF, None, born="2011-05", purpose="care", at=AT, ages=ages)
@@ -126,7 +126,10 @@ def test_other_countries_have_other_ages() -> None:
 
 @pytest.mark.parametrize("given_by", [GivenBy.SELF, GivenBy.PROXY])
 def test_unknown_age_has_two_ways_out(given_by: GivenBy) -> None:
-    """An officer vouches that the person is of age; or the purpose does not rest on consent."""
+    """
+    With an unknown age an officer confirms that the person is of age, or the purpose needs no
+    consent.
+    """
     who = PROXY if given_by is GivenBy.PROXY else None
     for known in ({"of_age": True}, {"age_matters": False}):
         check_giver(
@@ -135,7 +138,7 @@ def test_unknown_age_has_two_ways_out(given_by: GivenBy) -> None:
 
 
 def test_a_known_age_is_not_vouched_for() -> None:
-    """Nobody vouches that a person is of age whose month of birth says something else."""
+    """If a month of birth is known, no officer can confirm another age."""
     with pytest.raises(Refused, match="drop --of-age"):
         check_giver(
             GivenBy.SELF, None, born="2014-01", purpose="care", at=AT, ages=ConsentSettings(),
@@ -148,7 +151,7 @@ def test_a_known_age_is_not_vouched_for() -> None:
     [("2026-06", True), ("2026-07", False), ("1896-06", True), ("1896-05", False)],
 )
 def test_a_month_of_birth_is_possible_or_refused(born: str, is_possible: bool) -> None:
-    """Neither a month to come, nor one more than 130 years ago."""
+    """A month of birth in the future or more than 130 years ago is refused."""
     if is_possible:
         check_born(born, at=AT)
         return

@@ -1,4 +1,4 @@
-"""The standing of decisions: one that was replaced, ended or refused is never in force."""
+"""The standing of decisions: a replaced, ended or refused one is never in force."""
 
 import datetime as dt
 from uuid import UUID
@@ -51,12 +51,18 @@ def of(*states: State) -> list[Standing]:
     ],
 )  # fmt: skip
 def test_a_standing_follows_from_the_chain(states: list[State], expected: list[Standing]) -> None:
-    """Only the latest decision can be in force; what a later one declared void, is void."""
+    """
+    Only the latest decision can be in force, and a later decision can declare an earlier
+    one void.
+    """
     assert of(*states) == expected
 
 
 def test_a_yes_is_in_force_within_its_period_only() -> None:
-    """Before its period it is not yet in force, and from the instant of its end it is expired."""
+    """
+    Before its period a consent is not yet in force, and from the instant of its end it
+    is expired.
+    """
     chain = [decide(State.ACCEPTED, valid_from=T0 + DAY, valid_to=T0 + 2 * DAY)]
     millisecond = dt.timedelta(milliseconds=1)
     told = [standings(chain, at=at)[0] for at in (
@@ -70,7 +76,7 @@ def test_a_yes_is_in_force_within_its_period_only() -> None:
 
 @given(st.lists(st.sampled_from(State), max_size=6))
 def test_at_most_the_latest_decision_is_in_force(states: list[State]) -> None:
-    """Every decision has a standing, and all but a latest yes are without force."""
+    """Every decision has a standing, and only the latest can be in force."""
     told = of(*states)
     assert len(told) == len(states)
     in_force = [n for n, standing in enumerate(told) if standing is Standing.IN_FORCE]

@@ -1,4 +1,4 @@
-"""Approval: two people, this very policy, and nobody who did not sign."""
+"""Approval of a policy: two different officers, for exactly this policy."""
 
 import datetime as dt
 from uuid import UUID
@@ -29,7 +29,7 @@ FIRST = PolicyApproval("care", 2, "aa" * 32, "bb" * 32, "cc" * 32, UUID(int=1), 
 
 
 def sign(approval: PolicyApproval, by: UUID | None = None) -> Signed:
-    """Return *approval* signed by who it names, or *by* another."""
+    """Return *approval*, signed by the officer that it names, or *by* another."""
     document = canonical.encode(approval)
     key = KEYS[by or approval.approver]
     return Signed(document, key.sign(canonical.to_sign(APPROVAL_KIND, document)))
@@ -66,7 +66,7 @@ def admitted(*approvals: Signed) -> Admission:
     ],
 )
 def test_it_takes_two_people_and_this_policy(approvals: list[Signed]) -> None:
-    """Whatever trust itself signed, two different officers signed this policy, or it is told."""
+    """An admission without two officers' valid signatures for this policy is reported."""
     good = [sign(FIRST), sign(SECOND)]
     assert rests_on(admitted(*good), good, OFFICERS)
     assert not rests_on(admitted(*approvals), approvals, OFFICERS)
@@ -74,7 +74,7 @@ def test_it_takes_two_people_and_this_policy(approvals: list[Signed]) -> None:
 
 
 def test_an_approval_counts_for_a_month() -> None:
-    """Neither before it was given nor once nobody remembers what they read."""
+    """An approval counts for a month, and not before it was given."""
     signed = [sign(FIRST)]
 
     def count(at: dt.datetime) -> int:

@@ -1,4 +1,4 @@
-"""Due dates: a month, three with an extension, and what is late."""
+"""Due dates: a month, three with an extension, and overdue requests."""
 
 import datetime as dt
 from uuid import UUID
@@ -26,17 +26,17 @@ def at(day: str) -> dt.datetime:
     ],
 )
 def test_a_month_later(day: str, months: int, later: str) -> None:
-    """The same day of a later month, or its last."""
+    """A month later is the same day of the next month, or its last day."""
     assert months_after(at(day), months) == at(later)
 
 
 def request() -> RightsRequest:
-    """Return a request of the last day of a January."""
+    """Return a request that was received on the last day of January."""
     return received(UUID(int=1), UUID(int=2), RequestKind.ACCESS, received_at=at("2026-01-31"))
 
 
 def test_urgency_grows() -> None:
-    """A request is open, then due soon, then overdue; closed, it is none of these."""
+    """An open request is soon due, then overdue; a closed one is neither."""
     days = {"2026-02-20": "open", "2026-02-21": "soon", "2026-02-28": "overdue"}
     assert {day: request().urgency(at=at(day)) for day in days} == days
     closed = msgspec.structs.replace(request(), closed_at=at("2026-02-01"))
@@ -44,7 +44,7 @@ def test_urgency_grows() -> None:
 
 
 def test_it_is_extended_once() -> None:
-    """Two months more, counted from receipt, and no second time; nor once it is closed."""
+    """A request is extended once by two months from its receipt, and not after it is closed."""
     extended = request().extended("it is complex", at=at("2026-02-27"))
     assert extended.due_at == at("2026-04-30")
     with pytest.raises(Conflict):
@@ -55,12 +55,15 @@ def test_it_is_extended_once() -> None:
 
 
 def test_what_is_overdue_is_not_extended() -> None:
-    """The person is told within the first month; what is late stays so until it is answered."""
+    """
+    An overdue request cannot be extended, because the person must be told within the
+    first month.
+    """
     with pytest.raises(Conflict, match="overdue"):
         request().extended("it is complex", at=at("2026-02-28"))
 
 
 def test_an_extension_has_a_reason() -> None:
-    """A blank is nothing to tell a person."""
+    """An extension needs a reason that is not blank."""
     with pytest.raises(Refused, match="reason"):
         request().extended(" ", at=at("2026-02-01"))

@@ -1,4 +1,4 @@
-"""Durations as people write them."""
+"""Durations in text."""
 
 import contextlib
 import datetime as dt
@@ -27,7 +27,7 @@ from trust.domain import durations
     ],
 )
 def test_parse_golden_value(text: str, ms: int) -> None:
-    """Both spellings are read, into milliseconds."""
+    """Both notations are parsed to milliseconds."""
     assert durations.parse(text) == ms
 
 
@@ -36,7 +36,7 @@ def test_parse_golden_value(text: str, ms: int) -> None:
     ["", "1", "s", "-1s", "0s", "0.1ms", "1y", "P", "PT", "P1M", "P1Y", "1 s s", "١s", "1e3s"],
 )
 def test_parse_refuses(text: str) -> None:
-    """Nothing, no unit, nothing whole, and units without a fixed length are refused."""
+    """An empty text, a missing unit, a fraction, and units of variable length are refused."""
     with pytest.raises(ValueError, match=r"duration|whole"):
         durations.parse(text)
 
@@ -49,6 +49,6 @@ def test_parse_raises_nothing_else(text: str) -> None:
 
 
 def test_whole_ms_goes_down() -> None:
-    """A time is cut, not rounded: it must not come to lie in the future."""
+    """A time is truncated to whole ms, because rounding could move it into the future."""
     at = dt.datetime(2026, 1, 1, 0, 0, 0, 1999, tzinfo=dt.UTC)
     assert durations.whole_ms(at) == at.replace(microsecond=1000)

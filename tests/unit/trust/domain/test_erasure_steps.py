@@ -1,4 +1,4 @@
-"""The steps of an erasure: each form that a release signed is read, and nothing else."""
+"""The steps of an erasure: every form that a release has signed is read, and no other."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ FIRST, SECOND = (
 )
 """
 Recorded from the ledgers of two earlier forms: one that swept tables, and one that proved that
-files were rewritten, before erasures went on past damaged records.
+files were rewritten, before erasures could continue with damaged records.
 """
 LOOKED = Rewritten(
     relations=["vv.series"],
@@ -73,7 +73,7 @@ def _name(facts: StepFacts | RepeatedFacts) -> str:
 
 @pytest.mark.parametrize("facts", TODAY, ids=lambda facts: type(facts).__name__)
 def test_what_is_written_today_comes_back(facts: StepFacts | RepeatedFacts) -> None:
-    """Each step is read as it was written, from canonical JSON."""
+    """Each step decodes to the facts that were encoded, from canonical JSON."""
     step = _name(facts)
     document = erasure_steps.encode(5, step, facts)
 
@@ -82,7 +82,7 @@ def test_what_is_written_today_comes_back(facts: StepFacts | RepeatedFacts) -> N
 
 
 def test_a_step_has_the_bytes_that_it_had_before_it_had_a_type() -> None:
-    """Documents that are signed are those of the releases before, fact by fact."""
+    """Typed steps encode to the bytes that earlier releases signed."""
     for step, line in SECOND.items():
         found = erasure_steps.decode(line, number=1, step=step)
         assert not isinstance(found, RepeatedFacts)
@@ -92,7 +92,7 @@ def test_a_step_has_the_bytes_that_it_had_before_it_had_a_type() -> None:
 
 @pytest.mark.parametrize("recorded", [FIRST, SECOND], ids=["first", "second"])
 def test_each_recorded_row_is_read(recorded: dict[str, bytes]) -> None:
-    """A ledger of an earlier release is read to its end, each step in the form of today."""
+    """Each row of an earlier release's ledger is read as a present step."""
     steps = {
         step: erasure_steps.decode(line, number=1, step=step)
         for step, line in recorded.items()
@@ -112,14 +112,14 @@ def test_each_recorded_row_is_read(recorded: dict[str, bytes]) -> None:
 
 
 def test_a_sweep_of_before_is_no_rewrite() -> None:
-    """What an early release swept was not proved to be gone, so it is rewritten again."""
+    """A sweep of an early release does not prove a rewrite, so the files are rewritten again."""
     assert "sweep" in FIRST
     assert not erasure_steps.is_known("sweep")
     assert set(SECOND) == set(STEPS)
 
 
 def test_files_rewritten_for_what_came_after_the_mark_are_read() -> None:
-    """`verify` had what was looked at before it counted exports."""
+    """Earlier `verify` steps without a count of exports are read."""
     looked = msgspec.to_builtins(LOOKED)
     facts = {"residue": 0, "looked": {"vault": looked}}
     document = msgspec.json.encode({"number": 1, "step": "verify", "facts": facts})
@@ -148,7 +148,7 @@ def _damaged() -> list[tuple[str, bytes]]:
 
 @pytest.mark.parametrize(("step", "document"), _damaged())
 def test_what_no_release_wrote_does_not_verify(step: str, document: bytes) -> None:
-    """A fact more, a fact of another type, another erasure's number: none is taken for a step."""
+    """An additional fact, a fact of another type and another erasure's number are refused."""
     with pytest.raises(Tampered):
         erasure_steps.decode(document, number=5, step=step)
 
@@ -157,7 +157,7 @@ def test_what_no_release_wrote_does_not_verify(step: str, document: bytes) -> No
     "step", [step for step in (*FIRST, "found-1") if step not in ("sweep", "rows")]
 )
 def test_a_step_without_its_facts_does_not_verify(step: str) -> None:
-    """No fact that an erasure rests on is filled in."""
+    """A step without a required fact is refused."""
     document = msgspec.json.encode({"number": 1, "step": step, "facts": {}})
 
     with pytest.raises(Tampered):
@@ -165,7 +165,7 @@ def test_a_step_without_its_facts_does_not_verify(step: str) -> None:
 
 
 def test_one_step_is_not_taken_for_another() -> None:
-    """What was signed as one step is not read in the row of another."""
+    """A document that was signed as one step is not accepted as another."""
     document = erasure_steps.encode(1, "entered", Entered())
 
     with pytest.raises(Tampered):
@@ -173,13 +173,16 @@ def test_one_step_is_not_taken_for_another() -> None:
 
 
 def test_the_times_of_a_repeated_step_are_told_by_its_name() -> None:
-    """`found-12` is the twelfth; a name like it is none."""
+    """
+    The name of a repeated step has its number: `found-12` is the twelfth; other names
+    have none.
+    """
     assert erasure_steps.times_of(_name(TODAY[-1])) == 3
     assert not any(map(erasure_steps.is_known, ("found-0", "found-", "found-1x", "again-01")))
 
 
 def test_the_document_is_canonical() -> None:
-    """Two that are equal are the same bytes, whatever order their facts were given in."""
+    """Equal documents are the same bytes, in whatever order the facts were given."""
     marked = Marked([], None, [], {"b": 1, "a": 2}, [], [])
     other = Marked([], None, [], {"a": 2, "b": 1}, [], [])
 

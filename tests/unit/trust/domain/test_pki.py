@@ -1,4 +1,4 @@
-"""Certificates: each for its own use, signed by one CA, and revocable."""
+"""Certificates: each for one use, signed by one CA, and revocable."""
 
 import datetime as dt
 
@@ -15,7 +15,7 @@ CA = pki.create_ca(now=NOW, valid_for=365 * DAY)
 
 
 def test_server_names_each_of_its_hosts() -> None:
-    """A broker's certificate names the hosts and addresses that it is reached by."""
+    """A broker's certificate names its hosts and addresses."""
     broker = pki.issue(
         CA,
         "broker",
@@ -31,7 +31,7 @@ def test_server_names_each_of_its_hosts() -> None:
 
 
 def test_client_may_not_serve() -> None:
-    """An agent's certificate does not let it pose as the broker."""
+    """An agent's certificate is not valid for a server."""
     agent = pki.issue(CA, "0123456789abcdef", role=CertificateRole.CLIENT, now=NOW, valid_for=DAY)
     usage = agent.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -40,7 +40,7 @@ def test_client_may_not_serve() -> None:
 
 
 def test_leaf_is_no_authority() -> None:
-    """What the CA issued cannot issue anything."""
+    """An issued certificate is not valid as a CA."""
     agent = pki.issue(CA, "0123456789abcdef", role=CertificateRole.CLIENT, now=NOW, valid_for=DAY)
     leaf = agent.certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     root = CA.certificate.extensions.get_extension_for_class(x509.BasicConstraints)
@@ -49,14 +49,17 @@ def test_leaf_is_no_authority() -> None:
 
 
 def test_certificate_begins_early_and_ends() -> None:
-    """A certificate begins a little before its issue, for a peer whose clock is behind."""
+    """
+    A certificate is valid from shortly before its issue, for peers whose clock is slow, until its
+    end.
+    """
     agent = pki.issue(CA, "0123456789abcdef", role=CertificateRole.CLIENT, now=NOW, valid_for=DAY)
     assert agent.certificate.not_valid_before_utc == NOW - dt.timedelta(minutes=5)
     assert agent.certificate.not_valid_after_utc == NOW + DAY
 
 
 def test_certificate_of_another_ca_is_not_ours() -> None:
-    """A CA of the same name did not issue what ours did."""
+    """A certificate of another CA with the same name is rejected."""
     agent = pki.issue(CA, "0123456789abcdef", role=CertificateRole.CLIENT, now=NOW, valid_for=DAY)
     other = pki.create_ca(now=NOW, valid_for=DAY)
     with pytest.raises(InvalidSignature):
@@ -64,7 +67,7 @@ def test_certificate_of_another_ca_is_not_ours() -> None:
 
 
 def test_revocation_list_holds_exactly_the_revoked() -> None:
-    """The list is signed by the CA and has each serial number with its time."""
+    """The CRL is signed by the CA, and has each serial number with its time."""
     crl = x509.load_pem_x509_crl(
         pki.revocation_list(CA, [(7, NOW), (9, NOW)], now=NOW, valid_for=DAY)
     )
@@ -74,7 +77,7 @@ def test_revocation_list_holds_exactly_the_revoked() -> None:
 
 
 def test_holder_writes_what_belongs_together() -> None:
-    """Key and certificate of a holder are a pair."""
+    """Key and certificate that a holder writes belong together."""
     agent = pki.issue(CA, "0123456789abcdef", role=CertificateRole.CLIENT, now=NOW, valid_for=DAY)
     certificate = x509.load_pem_x509_certificate(agent.certificate_pem())
     assert certificate.public_key() == agent.key.public_key()

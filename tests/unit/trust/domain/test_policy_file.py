@@ -1,4 +1,4 @@
-"""Policy files: read exactly, or refused with the key and a remedy."""
+"""Policy files: parsed exactly, or refused with the key and a remedy."""
 
 import contextlib
 from importlib import resources
@@ -26,7 +26,7 @@ deny: [rr_interval]
 
 
 def test_parse_golden_value() -> None:
-    """Each key arrives in the purpose, rounding as steps of the quantity's resolution."""
+    """Each key is in the purpose, and roundings are in steps of the quantity's resolution."""
     purpose = policy_file.parse(GOOD)
 
     assert (purpose.name, purpose.version, purpose.reference) == (
@@ -47,7 +47,7 @@ def test_parse_golden_value() -> None:
 
 
 def test_rule_golden_value() -> None:
-    """The rule that edge and ingest share is compiled from the policy."""
+    """The policy gives the rule that edge agent and ingest share."""
     rule = policy_file.parse(GOOD).rule("glucose_interstitial")
     assert rule == Rule(
         quantity=4, step=10, interval_ms=300_000, time_step_ms=60_000, aggregate=Aggregate.LAST
@@ -56,7 +56,7 @@ def test_rule_golden_value() -> None:
 
 @pytest.mark.parametrize("name", ["demo.yaml", "care.yaml"])
 def test_policies_that_come_along_are_valid(name: str) -> None:
-    """What we ship loads, and lets no beat-to-beat interval pass."""
+    """The shipped policies are valid, and permit no beat-to-beat intervals."""
     purpose = policy_file.parse((POLICIES / name).read_text())
     assert "rr_interval" in purpose.deny
     assert "rr_interval" not in purpose.quantities
@@ -98,7 +98,7 @@ def test_policies_that_come_along_are_valid(name: str) -> None:
     ],
 )
 def test_error_names_the_key(old: str, new: str, key: str) -> None:
-    """A wrong policy is refused with the key, and a remedy after the problem."""
+    """A wrong policy is refused with its key, the problem and a remedy."""
     text = GOOD.replace(old, new)
     assert text != GOOD
 
@@ -111,13 +111,13 @@ def test_error_names_the_key(old: str, new: str, key: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "x", "null", "quantities: {}\n", "a: &a [*a]"])
 def test_other_files_are_refused(text: str) -> None:
-    """A file that is something else is refused."""
+    """A file of another kind is refused."""
     with pytest.raises(PolicyError):
         policy_file.parse(text)
 
 
 def test_empty_policy_is_refused() -> None:
-    """A purpose that needs nothing is no purpose."""
+    """A policy without quantities is refused."""
     start, _, _ = GOOD.partition("  glucose")
     text = start.replace("quantities:", "quantities: {}") + "retention: {raw: 1d, aggregates: 1d}"
     with pytest.raises(PolicyError, match="empty"):
@@ -125,7 +125,7 @@ def test_empty_policy_is_refused() -> None:
 
 
 def test_huge_file_is_refused() -> None:
-    """A file is bounded before it is parsed."""
+    """A file above the size limit is refused before it is parsed."""
     with pytest.raises(PolicyError, match="Shorten"):
         policy_file.parse("#" * (policy_file.MAX_FILE_BYTES + 1))
 
@@ -139,7 +139,7 @@ def test_parse_raises_nothing_else(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "a@", "A@1", "a@01", "a--b@1", "a@1\n", "a@1234567"])
 def test_parse_reference_refuses(text: str) -> None:
-    """A reference is a lower-case name and a version without zeros in front."""
+    """A reference is a lower-case name and a version without leading zeros."""
     assert parse_reference(text) is None
 
 
@@ -149,7 +149,7 @@ def test_parse_reference_reads() -> None:
 
 
 def test_longer_than_usual_takes_a_reason() -> None:
-    """Above twenty years a policy says why, and the reason is signed with it."""
+    """A retention above twenty years needs a reason, which is signed as well."""
     long = GOOD.replace("1826d", "36500d")
     with pytest.raises(PolicyError, match="justification"):
         policy_file.parse(long)
@@ -166,7 +166,7 @@ def test_longer_than_usual_takes_a_reason() -> None:
      '{fr-FR: "' + "A" * 64 + '"}'],
 )  # fmt: skip
 def test_texts_are_named_by_their_digests(texts: str) -> None:
-    """Each by the locale that it is in; nothing else passes for one."""
+    """Texts are named by locale and digest, and anything else is refused."""
     with pytest.raises(PolicyError, match="texts"):
         policy_file.parse(GOOD + f"texts: {texts}\n")
     good = policy_file.parse(GOOD + 'texts: {fr-FR: "' + "a" * 64 + '"}\n')
@@ -179,7 +179,7 @@ def test_texts_are_named_by_their_digests(texts: str) -> None:
     ['"insurer\\e[2K"', '"care\\u202emaet"', '""', '" "', '"a\\nb"', '"' + "x" * 101 + '"'],
 )
 def test_a_recipient_is_a_name_that_can_be_read(name: str) -> None:
-    """Who approves a policy sees each of its words as it is."""
+    """A recipient must be readable text, because officers approve the words that they see."""
     with pytest.raises(PolicyError, match="recipients"):
         policy_file.parse(GOOD.replace("[care-team]", f"[{name}]"))
     french = policy_file.parse(GOOD.replace("care-team", "Équipe de soins"))

@@ -1,4 +1,4 @@
-"""Pseudonyms: the same for one purpose and epoch, unrelated for any two."""
+"""Pseudonyms: equal for one purpose and epoch, and otherwise unrelated."""
 
 import time
 from uuid import UUID
@@ -21,14 +21,14 @@ def make(
     controller: str = "clinic.example",
     root: bytes = ROOT,
 ) -> bytes:
-    """Return a pseudonym's bytes."""
+    """Return the bytes of a pseudonym."""
     key = derive_key(root, purpose=purpose, epoch=epoch)
     return pseudonymise(
         subject, key=key, controller=controller, purpose=purpose, epoch=epoch
     ).value
 
 
-# Computed apart from this code, with hashlib's HMAC alone (RFC 5869: one block of HKDF-Expand).
+# Computed independently with hashlib's HMAC (RFC 5869: one block of HKDF-Expand).
 @pytest.mark.parametrize(
     ("purpose", "epoch", "expected"),
     [
@@ -38,7 +38,7 @@ def make(
     ],
 )
 def test_pseudonym_golden_value(purpose: str, epoch: int, expected: str) -> None:
-    """A pseudonym never changes with the software: series of years hang on it."""
+    """A pseudonym never changes with the software, because years of series depend on it."""
     assert make(purpose=purpose, epoch=epoch).hex() == expected
 
 
@@ -53,13 +53,13 @@ def test_pseudonym_golden_value(purpose: str, epoch: int, expected: str) -> None
     ],
 )
 def test_pseudonym_depends_on_each_field(other: bytes) -> None:
-    """Whatever differs, the pseudonym does, and shares no prefix."""
+    """If any field differs, the pseudonym differs and shares no prefix."""
     assert other[:4] != make()[:4]
 
 
 @given(st.text(max_size=8), st.text(max_size=8), st.text(max_size=8), st.text(max_size=8))
 def test_fields_never_run_together(a: str, b: str, c: str, d: str) -> None:
-    """Two pairs of controller and purpose give one pseudonym only when they are the same pair."""
+    """Two pairs of controller and purpose give the same pseudonym only if they are equal."""
     key = bytes(32)
     one = pseudonymise(SUBJECT, key=key, controller=a, purpose=b, epoch=1)
     two = pseudonymise(SUBJECT, key=key, controller=c, purpose=d, epoch=1)
@@ -67,7 +67,7 @@ def test_fields_never_run_together(a: str, b: str, c: str, d: str) -> None:
 
 
 def test_fields_moved_over_the_border_differ() -> None:
-    """`ab|c` and `a|bc` are two inputs."""
+    """`ab|c` and `a|bc` are different inputs."""
     key = bytes(32)
     one = pseudonymise(SUBJECT, key=key, controller="ab", purpose="c", epoch=1)
     two = pseudonymise(SUBJECT, key=key, controller="a", purpose="bc", epoch=1)
@@ -75,7 +75,7 @@ def test_fields_moved_over_the_border_differ() -> None:
 
 
 def test_pseudonym_shows_nothing() -> None:
-    """Neither repr, str nor a format shows a byte of it."""
+    """Neither repr, str nor format shows a byte of a pseudonym."""
     pseudonym = Pseudonym(bytes.fromhex("6b8e1e141916357a857202d27d3833f5"))
     for shown in (repr(pseudonym), str(pseudonym), f"{pseudonym}", repr([pseudonym])):
         assert "6b8e" not in shown
@@ -83,7 +83,7 @@ def test_pseudonym_shows_nothing() -> None:
 
 
 def test_wrong_lengths_are_refused() -> None:
-    """A short key or pseudonym is a mistake of ours, found at once."""
+    """A key or pseudonym of the wrong length raises an error."""
     with pytest.raises(ValueError, match="16 bytes"):
         Pseudonym(bytes(15))
     with pytest.raises(ValueError, match="32 bytes"):
@@ -92,7 +92,7 @@ def test_wrong_lengths_are_refused() -> None:
 
 @pytest.mark.timed
 def test_a_hundred_thousand_a_second() -> None:
-    """One core makes them as fast as any caller asks; the best of five, the machine has others."""
+    """One core computes a hundred thousand pseudonyms a second; the best of five runs counts."""
     key = derive_key(bytes(32), purpose="care", epoch=1)
     subjects = [UUID(int=n) for n in range(20_000)]
     took_s = []
@@ -105,7 +105,10 @@ def test_a_hundred_thousand_a_second() -> None:
 
 
 def test_purposes_share_nothing_that_shows() -> None:
-    """Of the same people, two purposes have no pseudonym, no prefix and no order in common."""
+    """
+    For the same people, the pseudonyms of two purposes share no value, no prefix and no
+    order.
+    """
     people = [UUID(int=n) for n in range(2000)]
     care, study = (
         [
@@ -116,11 +119,11 @@ def test_purposes_share_nothing_that_shows() -> None:
         for name in ("care", "study")
     )  # fmt: skip
     assert not set(care) & set(study)
-    # Two thousand and two thousand prefixes of four bytes meet once in a thousand runs by chance;
-    # the inputs are fixed, so the answer is.
+    # Two thousand and two thousand prefixes of four bytes agree once in a thousand runs by chance;
+    # the inputs are fixed, so the result is.
     assert not {p[:4] for p in care} & {p[:4] for p in study}
     ranks = [sorted(range(2000), key=which.__getitem__) for which in (care, study)]
     place = {person: n for n, person in enumerate(ranks[1])}
     displaced = sum(abs(n - place[person]) for n, person in enumerate(ranks[0])) / 2000
-    # Orders that have nothing to do with each other are a third of the length apart on average.
+    # In independent orders the mean distance is a third of the length.
     assert 600 < displaced < 734

@@ -1,4 +1,4 @@
-"""The two-person rule: who may approve, and what makes an approval worthless."""
+"""The two-person rule: who may approve, and which approvals are not valid."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def request(by: int = 1, **changes: Any) -> Signed:
 def approve(
     by: int, of: Signed | None = None, *, as_: int | None = None, **changes: Any
 ) -> Signed:
-    """Return an approval, signed *by* one who says she is *as_*."""
+    """Return an approval, signed *by* an officer who claims to be *as_*."""
     document = (of or request()).document
     approval = ReidentificationApproval(
         UUID(int=100), canonical.digest(document).hex(), UUID(int=as_ or by), T0 + HOUR
@@ -83,7 +83,7 @@ def check(
 
 @pytest.mark.parametrize("approvers", [(2, 3), (3, 2), (4, 5), (2, 4)])
 def test_two_others_open_it(approvers: tuple[int, int]) -> None:
-    """Two people beside the one who asks, one of them DPO or physician."""
+    """Two officers besides the requester, one of them DPO or physician, open a request."""
     assert check(request(), *map(approve, approvers)) == REQUEST
 
 
@@ -150,14 +150,14 @@ def test_two_others_open_it(approvers: tuple[int, int]) -> None:
 def test_each_breach_of_the_rule_is_refused(
     attempt: Callable[[], ReidentificationRequest], denial: Denial
 ) -> None:
-    """What breaks the rule is refused, with its own reason."""
+    """Each violation of the rule is refused with its own reason."""
     with pytest.raises(Denied) as denied:
         attempt()
     assert denied.value.denial is denial
 
 
 def test_a_flipped_bit_is_refused() -> None:
-    """No bit of a request or of an approval can be changed under its signature."""
+    """A request or approval with any flipped bit does not verify."""
     asked, approvals = request(), [approve(2), approve(3)]
     for target in (asked, approvals[1]):
         for bit in range(0, 8 * len(target.document), 7):
@@ -173,7 +173,7 @@ def test_a_flipped_bit_is_refused() -> None:
 
 
 def test_who_left_approves_nothing() -> None:
-    """Somebody who is an officer no more has no say."""
+    """A former officer cannot approve."""
     officers = {**OFFICERS, UUID(int=2): Known(OFFICERS[UUID(int=2)].officer, T0)}
     with pytest.raises(Denied) as denied:
         reidentify.check(request(), [approve(2), approve(3)], officers, at=T0 + HOUR)

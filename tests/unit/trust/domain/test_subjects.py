@@ -1,4 +1,4 @@
-"""Subjects: sealed so that only the right key, in the right place, opens them."""
+"""Personal details: sealed so that only the right key in the right row opens them."""
 
 from uuid import UUID
 
@@ -17,7 +17,7 @@ KEY = bytes(range(32))
 
 @given(st.text())
 def test_open_inverts_seal(name: str) -> None:
-    """Whatever the name, it comes back."""
+    """Opening inverts sealing, for any name."""
     encodable = name.encode("utf-8", "replace").decode()
     identity = PersonalDetails(encodable)
     sealed = subjects.seal_identity(identity, subject=ADA, data_key=KEY)
@@ -26,7 +26,7 @@ def test_open_inverts_seal(name: str) -> None:
 
 @given(st.integers(0, 255), st.integers(1, 255))
 def test_a_changed_byte_does_not_open(position: int, difference: int) -> None:
-    """A seal with any byte changed is Tampered."""
+    """A seal with any changed byte is tampered."""
     sealed = bytearray(subjects.seal_identity(PersonalDetails("Ada"), subject=ADA, data_key=KEY))
     sealed[position % len(sealed)] ^= difference
     with pytest.raises(Tampered):
@@ -34,7 +34,7 @@ def test_a_changed_byte_does_not_open(position: int, difference: int) -> None:
 
 
 def test_truncated_seal_does_not_open() -> None:
-    """A seal cut anywhere is Tampered."""
+    """A truncated seal is tampered."""
     sealed = subjects.seal_identity(PersonalDetails("Ada"), subject=ADA, data_key=KEY)
     for length in range(len(sealed)):
         with pytest.raises(Tampered):
@@ -42,7 +42,7 @@ def test_truncated_seal_does_not_open() -> None:
 
 
 def test_record_of_another_does_not_open() -> None:
-    """A record moved to another subject's row is Tampered; so is one under another key."""
+    """A record in another subject's row or under another key is tampered."""
     sealed = subjects.seal_identity(PersonalDetails("Ada"), subject=ADA, data_key=KEY)
     with pytest.raises(Tampered):
         subjects.open_identity(sealed, subject=BOB, data_key=KEY)
@@ -51,7 +51,7 @@ def test_record_of_another_does_not_open() -> None:
 
 
 def test_seal_that_is_no_record_is_tampered() -> None:
-    """What opens and is no record or list was put there by somebody else."""
+    """A seal that opens to an invalid record or list is tampered."""
     wrong = subjects.seal(KEY, b"[1]", bound_to=b"vitalveil identity v1\x00" + ADA.bytes)
     with pytest.raises(Tampered):
         subjects.open_identity(wrong, subject=ADA, data_key=KEY)
@@ -61,7 +61,7 @@ def test_seal_that_is_no_record_is_tampered() -> None:
 
 
 def test_length_does_not_tell_the_name() -> None:
-    """Short and long names are sealed to one length."""
+    """Short and long names give seals of the same length."""
     lengths = {
         len(subjects.seal_identity(PersonalDetails("x" * n), subject=ADA, data_key=KEY))
         for n in (1, 20, 200)
@@ -70,7 +70,7 @@ def test_length_does_not_tell_the_name() -> None:
 
 
 def test_bindings_open_for_their_handle_only() -> None:
-    """Bindings come back under their own handle, for what it was issued, and under no other."""
+    """Bindings open only for their handle and the decision for which it was issued."""
     own, bindings = {"handle": bytes(16), "issued_for": b"here"}, ["C0:FF:EE:00:00:01"]
     sealed = subjects.seal_bindings(bindings, data_key=KEY, **own)
     assert subjects.open_bindings(sealed, data_key=KEY, **own) == bindings
@@ -80,7 +80,7 @@ def test_bindings_open_for_their_handle_only() -> None:
 
 
 def test_bindings_of_before_open() -> None:
-    """What was sealed to its handle alone, before more was bound, is still read."""
+    """Bindings that an earlier release sealed to the handle alone are opened."""
     sealed = subjects.seal(
         KEY, b'["C0:FF:EE:00:00:01"]', bound_to=b"vitalveil bindings v1\x00" + bytes(16)
     )
@@ -100,6 +100,6 @@ def test_identity_shows_nothing() -> None:
 
 
 def test_data_keys_are_random() -> None:
-    """No two records share a data key."""
+    """Data keys are random."""
     assert subjects.new_data_key() != subjects.new_data_key()
     assert len(subjects.new_data_key()) == 32

@@ -1,4 +1,4 @@
-"""One-time tokens and the throttle before them."""
+"""One-time tokens, and the rate limit for attempts."""
 
 import datetime as dt
 
@@ -21,7 +21,7 @@ ISSUED = Issued(
 
 @given(st.binary(min_size=8, max_size=8), st.binary(min_size=24, max_size=24))
 def test_parse_inverts_format(enrolment: bytes, secret: bytes) -> None:
-    """What is typed, in either case and with blanks, is what was issued."""
+    """A token is parsed in either case and with blanks."""
     token = Token(enrolment, secret)
     text = token.format()
     assert tokens.parse(text) == tokens.parse(f" {text[:9].lower()}-{text[9:]}\n") == token
@@ -29,13 +29,13 @@ def test_parse_inverts_format(enrolment: bytes, secret: bytes) -> None:
 
 @given(st.text(max_size=80))
 def test_parse_never_raises(text: str) -> None:
-    """Whatever is typed is a token or none."""
+    """Any text gives a token or None."""
     found = tokens.parse(text)
     assert found is None or len(found.secret) == 24
 
 
 def test_a_token_shows_nothing() -> None:
-    """Neither form of it is printed by mistake."""
+    """The repr of a token shows no secret."""
     assert repr(TOKEN) == "Token(…)"
     assert repr(ISSUED) == "Issued(…)"
 
@@ -51,12 +51,15 @@ def test_a_token_shows_nothing() -> None:
     ],
 )
 def test_what_counts(issued: Issued, token: Token, after_s: int, counts: bool) -> None:
-    """A token counts with its proof, in its time, until it was guessed at too often."""
+    """A token is valid with its proof, within its time, until too many wrong guesses."""
     assert issued.accepts(token, at=T0 + dt.timedelta(seconds=after_s)) is counts
 
 
 def test_a_burst_then_a_trickle() -> None:
-    """After its burst a caller gets what time brings back, and never more than a burst."""
+    """
+    After its burst a caller gets the attempts that time restores, and never more than a
+    burst.
+    """
     throttle = Throttle(burst=3, per_minute=6)
     assert [throttle.allows("a", now=0.0) for _ in range(4)] == [True, True, True, False]
     assert throttle.allows("b", now=0.0)
@@ -66,14 +69,14 @@ def test_a_burst_then_a_trickle() -> None:
 
 
 def test_a_clock_that_steps_back_gives_nothing() -> None:
-    """An earlier time brings no attempts back."""
+    """A clock that steps back restores no attempts."""
     throttle = Throttle(burst=1, per_minute=60)
     assert throttle.allows("a", now=100.0)
     assert not throttle.allows("a", now=0.0)
 
 
 def test_memory_is_bounded() -> None:
-    """A flood from many addresses makes the oldest forgotten, not the memory full."""
+    """The number of remembered addresses is limited, and the oldest is forgotten."""
     throttle = Throttle(burst=1, per_minute=1, max_callers=10)
     for number in range(1000):
         throttle.allows(str(number), now=0.0)
@@ -92,5 +95,5 @@ def test_memory_is_bounded() -> None:
     ],
 )
 def test_network_of_ipv6_is_what_one_household_has(one: str, other: str, is_same: bool) -> None:
-    """A /64 has one bucket, or who has one has 2^64 of them."""
+    """A /64 of IPv6 has one limit, because one household has 2^64 addresses."""
     assert (network_of(one) == network_of(other)) is is_same

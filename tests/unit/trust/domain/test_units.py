@@ -1,4 +1,4 @@
-"""Units that are set aside: causes, sentences, and when they are tried again."""
+"""Units that are set aside: causes, sentences, and the times of retries."""
 
 import datetime as dt
 
@@ -22,7 +22,7 @@ from trust.vault.isolation import attempt, attempt_within
 
 
 def test_every_cause_has_a_sentence_and_a_remedy() -> None:
-    """An operator is told what it means and what to do, whatever it is."""
+    """Every cause has a sentence and a remedy for the operator."""
     assert set(SENTENCES) == set(Cause)
     assert all(problem and remedy.endswith(".") for problem, remedy in SENTENCES.values())
 
@@ -47,7 +47,7 @@ def test_every_cause_has_a_sentence_and_a_remedy() -> None:
     ],
 )
 def test_what_a_unit_raises_ends_its_own_work(error: Exception, cause: Cause) -> None:
-    """Every error of a unit becomes a cause from a closed set, and nothing escapes."""
+    """Every error of a unit becomes a cause from a closed set."""
 
     def work() -> None:
         raise error
@@ -60,7 +60,10 @@ def test_what_a_unit_raises_ends_its_own_work(error: Exception, cause: Cause) ->
     "error", [VaultUnavailable("OperationalError"), BrokerUnavailable("MqttError")]
 )
 def test_a_server_that_is_away_is_no_units_fault(error: TrustError) -> None:
-    """It passes: otherwise everybody would be set aside."""
+    """
+    The error that a server is unavailable is raised, because otherwise every unit would be set
+    aside.
+    """
 
     def work() -> None:
         raise error
@@ -70,7 +73,10 @@ def test_a_server_that_is_away_is_no_units_fault(error: TrustError) -> None:
 
 
 def test_a_refused_row_ends_the_transaction_that_it_is_in() -> None:
-    """Within a transaction it passes: what the others did there is lost, and done again alone."""
+    """
+    Within a transaction a refused row is raised, because the transaction is lost and must be
+    repeated one by one.
+    """
 
     def work() -> None:
         raise VaultUnavailable("DataError", is_of_a_row=True)
@@ -80,7 +86,7 @@ def test_a_refused_row_ends_the_transaction_that_it_is_in() -> None:
 
 
 def test_the_end_of_the_process_passes() -> None:
-    """Who stops the daemon is not taken for a unit's fault."""
+    """The end of the process is not taken for a unit's fault."""
 
     def work() -> None:
         raise KeyboardInterrupt
@@ -90,7 +96,7 @@ def test_the_end_of_the_process_passes() -> None:
 
 
 def test_the_log_names_the_type_and_no_value(caplog: pytest.LogCaptureFixture) -> None:
-    """An unforeseen error's text may quote a row; of it only the type is written."""
+    """Of an unexpected error only the type is logged, because its text may quote a row."""
 
     def work() -> None:
         raise LookupError("Ada Canary, C0:FF:EE:00:00:01")
@@ -103,7 +109,7 @@ def test_the_log_names_the_type_and_no_value(caplog: pytest.LogCaptureFixture) -
 
 
 def test_waits_grow_to_five_minutes_and_are_spread() -> None:
-    """Each is at least half of its bound, so that none is tried at once."""
+    """Pauses grow to five minutes, and each is random in the upper half of its bound."""
     longest = [back_off(n, jitter=1.0) for n in range(1, 40)]
 
     assert longest[:3] == [dt.timedelta(seconds=s) for s in (2, 4, 8)]

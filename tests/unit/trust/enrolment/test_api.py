@@ -1,4 +1,4 @@
-"""What the enrolment desk takes for a request."""
+"""The requests of the enrolment service."""
 
 import pytest
 
@@ -24,13 +24,13 @@ from trust.enrolment.throttle import Throttle
     ],
 )
 def test_what_is_no_request_is_refused_in_words(body: bytes, sentence: str) -> None:
-    """Each by the sentence that says what to look at, and quoting nothing."""
+    """Each invalid request is refused with a sentence that quotes nothing."""
     with pytest.raises(BadRequest, match=sentence):
         decode(body, Renewing)
 
 
 def test_a_request_is_read() -> None:
-    """One flat object with its fields, in any order, is what was meant."""
+    """A request is one flat object with its fields in any order."""
     assert decode(b' {"request": "x"} ', Renewing) == Renewing("x")
 
 
@@ -45,7 +45,7 @@ def test_a_request_is_read() -> None:
 def test_who_tried_too_often_is_told_when_to_try_again(
     certificate: bytes | None, limits: tuple[int, int, int], sentence: str
 ) -> None:
-    """Just then there is an attempt again, and whose attempts they were is said."""
+    """A client that exceeds its limit is told when it may try again, and which limit it was."""
     found = Limits(*(Throttle(burst=burst, per_minute=6) for burst in limits))
     found.take("192.0.2.1", certificate, now=0.0)
     with pytest.raises(TooMany) as refused:

@@ -1,4 +1,4 @@
-"""The CA on disk: services are given certificates, and a list that is there stays."""
+"""The CA on disk: certificates for services, and the existing CRL."""
 
 import datetime as dt
 from pathlib import Path
@@ -20,7 +20,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def test_new_certificates_leave_the_revocation_list(authority: Authority, tmp_path: Path) -> None:
-    """Who was revoked before the services got new certificates is revoked after it."""
+    """New certificates for the services keep the existing CRL."""
     out = tmp_path / "pki"
     authority.issue_services(out, hosts=["localhost"], now=NOW)
     authority.write_revocations([(77, NOW)], out / CRL_FILE, now=NOW)

@@ -1,4 +1,4 @@
-"""Certificates of erasure: what was given once verifies for ever."""
+"""Certificates of erasure verify for ever."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def _signed(which: Certificate) -> certificate.SignedCertificate:
 
 
 def test_a_certificate_of_before_verifies() -> None:
-    """One without the section of what was looked at is read and verified as it was given."""
+    """A certificate of an earlier release, without the section `looked`, is read and verified."""
     found = certificate.check(GIVEN.read_bytes(), KEY.public_key())
 
     assert (found.number, found.looked) == (7, None)
@@ -46,7 +46,7 @@ def test_a_certificate_of_before_verifies() -> None:
 
 
 def test_a_certificate_of_now_says_what_was_looked_at() -> None:
-    """It has a format of its own, and comes back as it was."""
+    """A present certificate has its own format, and decodes to the same facts."""
     old = certificate.check(GIVEN.read_bytes(), KEY.public_key())
     new = msgspec.structs.replace(old, looked={"telemetry": LOOKED})
     signed = _signed(new)
@@ -56,7 +56,7 @@ def test_a_certificate_of_now_says_what_was_looked_at() -> None:
 
 
 def test_the_section_cannot_be_taken_off() -> None:
-    """Without it a certificate of now is neither one of before nor one of now."""
+    """A present certificate without its section `looked` is refused."""
     old = certificate.check(GIVEN.read_bytes(), KEY.public_key())
     signed = _signed(msgspec.structs.replace(old, looked={"telemetry": LOOKED}))
     less = msgspec.structs.replace(signed, certificate=old)

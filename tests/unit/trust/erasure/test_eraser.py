@@ -1,4 +1,7 @@
-"""Erasing without a server: what is cut off goes on; nothing is destroyed before the mark."""
+"""
+Erasure without a server: an interrupted one continues, and nothing is destroyed before
+the mark.
+"""
 
 import datetime as dt
 from collections.abc import Callable
@@ -24,16 +27,16 @@ from trust.vault.records.erasures import Entry
 
 
 class Killed(BaseException):
-    """The process ended at this instruction."""
+    """The process is killed at this instruction."""
 
 
 class _Open:
     def ensure(self) -> None:
-        """Let everything pass."""
+        """Allow everything."""
 
 
 class _File(LedgerFile):
-    """The ledger's file, on a disk that may end the process."""
+    """The ledger's file, on a disk that can end the process."""
 
     fails = False
 
@@ -44,7 +47,7 @@ class _File(LedgerFile):
 
 
 class Ward:
-    """A clinic with one person who is measured, and what erases them."""
+    """A clinic with one measured person, and the eraser."""
 
     def __init__(self, keys: Keys, folder: Path) -> None:
         self.clinic = Clinic(keys)
@@ -88,7 +91,7 @@ class Ward:
 
 @pytest.fixture
 def ward(keys: Keys, tmp_path: Path) -> Ward:
-    """A ward with one person, of whom five rows are stored."""
+    """A ward with one person, with five stored rows."""
     return Ward(keys, tmp_path)
 
 
@@ -98,7 +101,10 @@ def _steps(ward: Ward, number: int) -> list[str]:
 
 
 def test_nothing_of_a_person_is_left(ward: Ward) -> None:
-    """Rows, names, handles, permissions and the data key are gone; every step is recorded once."""
+    """
+    Rows, names, handles, permissions and the data key are gone, and every step is
+    recorded once.
+    """
     number = ward.eraser.erase(ward.subject, None)
 
     assert _steps(ward, number) == list(STEPS)
@@ -114,7 +120,7 @@ def test_nothing_of_a_person_is_left(ward: Ward) -> None:
 
 
 def test_one_purpose_is_erased_and_the_person_stays(ward: Ward) -> None:
-    """The rows of the purpose are gone; their details can still be read."""
+    """After the erasure of one purpose its rows are gone, and the personal details are kept."""
     ward.eraser.erase(ward.subject, PURPOSE)
 
     assert ward.rows() == 0
@@ -125,7 +131,7 @@ def test_one_purpose_is_erased_and_the_person_stays(ward: Ward) -> None:
 
 
 def test_another_persons_rows_stay(ward: Ward) -> None:
-    """Only what the names of the erased person lead to is erased."""
+    """The rows of another person are kept."""
     _, other = ward.clinic.accept(ward.agent)
     ward.clinic.reconciler.reconcile([ward.agent])
     before = ward.rows()
@@ -140,7 +146,10 @@ def test_another_persons_rows_stay(ward: Ward) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_cut_off_before_a_step_is_recorded_it_goes_on(ward: Ward, step: str) -> None:
-    """Killed at the commit that records a step, the same command ends it under the same number."""
+    """
+    After a kill at the commit of a step's record, the same command completes the erasure under the
+    same number.
+    """
     armed = [True]
 
     def die() -> None:
@@ -163,7 +172,7 @@ def test_cut_off_before_a_step_is_recorded_it_goes_on(ward: Ward, step: str) -> 
 
 
 def test_nothing_is_destroyed_before_the_file_knows_the_mark(ward: Ward) -> None:
-    """When the ledger's file cannot be written, the data key, handles and rows are still there."""
+    """If the ledger's file cannot be written, the data key, handles and rows are kept."""
     ward.file.fails = True
     with pytest.raises(Killed):
         ward.eraser.erase(ward.subject, None)
@@ -178,7 +187,7 @@ def test_nothing_is_destroyed_before_the_file_knows_the_mark(ward: Ward) -> None
 
 
 def test_no_certificate_before_the_broker_has_the_leases(ward: Ward) -> None:
-    """While the broker retains an older lease, the erasure waits there, and goes on later."""
+    """While the broker retains an older lease, the erasure waits before its certificate."""
     ward.publishes = False
     with pytest.raises(BrokerUnavailable):
         ward.eraser.erase(ward.subject, None)
@@ -192,7 +201,7 @@ def test_no_certificate_before_the_broker_has_the_leases(ward: Ward) -> None:
 
 
 def test_what_a_backup_brings_back_is_found(ward: Ward) -> None:
-    """Rows, names, handles and the data key that are there again are named after the erasure."""
+    """Rows, names, handles and data keys that a backup has brought back are found and named."""
     tables, names = ward.clinic.vault.tables, list(ward.stores.known)
     people, handles = tables.subjects, tables.handles
     number = ward.eraser.erase(ward.subject, None)
@@ -211,6 +220,6 @@ def test_what_a_backup_brings_back_is_found(ward: Ward) -> None:
 
 
 def test_an_unknown_person_is_not_erased(ward: Ward) -> None:
-    """There is nothing to begin."""
+    """The erasure of an unknown person is refused."""
     with pytest.raises(NotFound):
         ward.eraser.erase(UUID(int=0), None)

@@ -1,4 +1,4 @@
-"""Of several versions of a purpose the shortest time counts."""
+"""The shortest retention time of several versions of a purpose counts."""
 
 import msgspec
 
@@ -18,7 +18,7 @@ retention: {raw: 30d, aggregates: 400d}
 
 
 def test_shortest_of_all_versions_counts() -> None:
-    """Each of the two times is the least of any version; purposes do not mix."""
+    """Each of the two times is the least of all versions, separately for each purpose."""
     one = parse(_POLICY)
     two = msgspec.structs.replace(one, version=2, retention=Retention(90, 100))
     other = msgspec.structs.replace(one, name="study", retention=Retention(7, 7))

@@ -1,4 +1,4 @@
-"""When what is verified."""
+"""The schedule of verifications."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ HOUR = 3600.0
 
 
 def table(place: str = "vv.a", *, file: int = 1, inserted: int = 10) -> Table:
-    """Return a table of ours."""
+    """Return a table of the schema."""
     return Table(place, file, inserted, is_ours=True, is_attached=True)
 
 
@@ -26,12 +26,12 @@ def _looked(plan: VerificationPlan, *tables: Table, now: float) -> None:
 
 
 def test_a_table_never_seen_is_due_at_once() -> None:
-    """So is everything after a start: nothing is remembered outside the process."""
+    """A table that was never read is due at once, as is every table after a start."""
     assert VerificationPlan().due([table()], now=0) == [table()]
 
 
 def test_what_did_not_change_is_due_once_a_day() -> None:
-    """The same file with the same count of inserted rows holds the same rows."""
+    """An unchanged table, with the same file and count of inserted rows, is due once a day."""
     plan = VerificationPlan()
     _looked(plan, table(), now=0)
 
@@ -40,7 +40,7 @@ def test_what_did_not_change_is_due_once_a_day() -> None:
 
 
 def test_what_only_grew_is_due_once_an_hour() -> None:
-    """Ingest inserts all the time."""
+    """A table that only grew is due once an hour, because ingest inserts all the time."""
     plan = VerificationPlan()
     _looked(plan, table(), now=0)
 
@@ -49,7 +49,7 @@ def test_what_only_grew_is_due_once_an_hour() -> None:
 
 
 def test_another_file_is_due_at_once_and_first() -> None:
-    """A table that was truncated and filled, or dropped and made, is perhaps restored."""
+    """A table with another file is due at once and first, because it may have been restored."""
     plan = VerificationPlan()
     old, grown = table("vv.old"), table("vv.grown")
     _looked(plan, old, grown, now=0)
@@ -59,7 +59,7 @@ def test_another_file_is_due_at_once_and_first() -> None:
 
 
 def test_a_table_that_went_and_came_back_is_due() -> None:
-    """A partition that was detached and attached again is a new one."""
+    """A table that disappeared and came back is due at once."""
     plan = VerificationPlan()
     _looked(plan, table(), now=0)
     plan.due([], now=1)
@@ -68,7 +68,7 @@ def test_a_table_that_went_and_came_back_is_due() -> None:
 
 
 def test_another_start_of_the_server_makes_everything_due() -> None:
-    """It may be another server, with the same files and counts."""
+    """After another start of the server everything is due."""
     plan = VerificationPlan()
     assert plan.are_names_due("1.5 1 2 3 10 10", now=0)
     plan.names_looked_at("1.5 1 2 3 10 10", now=0)
@@ -81,7 +81,10 @@ def test_another_start_of_the_server_makes_everything_due() -> None:
 
 
 def test_names_that_grew_are_looked_at_after_ten_minutes() -> None:
-    """And at once when their table has another file; at least once an hour in any case."""
+    """
+    Names that grew are due after ten minutes, names with another file at once, and all once an
+    hour.
+    """
     plan = VerificationPlan()
     plan.names_looked_at("1 1 2 3 10 10", now=0)
 
@@ -94,7 +97,7 @@ def test_names_that_grew_are_looked_at_after_ten_minutes() -> None:
 
 
 def test_names_are_noted_once_they_were_read() -> None:
-    """To ask whether they are due changes nothing: a look that is cut off is due again."""
+    """Only a completed reading of the names resets their due time."""
     plan = VerificationPlan()
     assert plan.are_names_due("1 1 2 3 10 10", now=0)
     assert plan.are_names_due("1 1 2 3 10 10", now=1)
@@ -105,7 +108,7 @@ def test_names_are_noted_once_they_were_read() -> None:
 
 
 def test_a_table_that_could_not_be_read_is_due_again_after_all_others() -> None:
-    """It holds up no other, and is never taken for looked at."""
+    """A table that could not be read is due again after all others."""
     plan = VerificationPlan()
     damaged, sound = table("vv.damaged"), table("vv.sound")
     assert plan.due([damaged, sound], now=0) == [damaged, sound]
@@ -119,7 +122,7 @@ def test_a_table_that_could_not_be_read_is_due_again_after_all_others() -> None:
 
 
 class World:
-    """What a round works with: a clock, tables, and what reads them."""
+    """The parts of a round: a clock, tables, and their reader."""
 
     def __init__(self, *tables: Table) -> None:
         self.time = 0.0
@@ -136,7 +139,7 @@ class World:
         self.dones += 1
 
     def round(self) -> list[str]:
-        """Do a round; return the tables that were read in it."""
+        """Run a round; return the tables that it read."""
         self.read = []
         self.rounds.round()
         return self.read
@@ -160,14 +163,14 @@ class World:
         return self.listed
 
     def repair(self) -> tuple[FileState, FileState]:
-        """Find nothing wrong."""
+        """Report a complete file."""
         return FileState.COMPLETE, FileState.COMPLETE
 
     def verified(self, found: Verified) -> None:
-        """Note nothing."""
+        """Ignore the result."""
 
     def ledger_file(self, was: FileState, now: FileState) -> None:
-        """Note nothing."""
+        """Ignore the state."""
 
 
 VERIFIED = Verified(
@@ -177,7 +180,10 @@ VERIFIED = Verified(
 
 
 def test_a_round_is_done_once_everything_was_read() -> None:
-    """What there was no time for is read first in the next round; until then nothing is done."""
+    """
+    A round is done when every table was read; tables without time come first in the next
+    round.
+    """
     world = World(*(table(f"vv.{name}") for name in "abcde"))
     world.seconds = 7.0
 
@@ -190,7 +196,7 @@ def test_a_round_is_done_once_everything_was_read() -> None:
 
 
 def test_a_round_with_a_table_that_could_not_be_read_is_not_done() -> None:
-    """It is tried in each round, until it can be read."""
+    """A round with an unreadable table is not done, and the table is tried in each round."""
     world = World(table("vv.a"), table("vv.b"))
     world.unread = {"vv.a"}
 
@@ -203,7 +209,7 @@ def test_a_round_with_a_table_that_could_not_be_read_is_not_done() -> None:
 
 
 def test_a_round_that_was_cut_off_is_done_again() -> None:
-    """Neither tables nor names count as looked at when the server went away meanwhile."""
+    """If the server goes away during a round, its tables and names are due again."""
     world = World(table("vv.a"))
     world.is_away = True
     with pytest.raises(TelemetryUnavailable):
@@ -216,7 +222,7 @@ def test_a_round_that_was_cut_off_is_done_again() -> None:
 
 @pytest.mark.parametrize("settled", [True, False])
 def test_names_of_an_erasure_that_failed_are_looked_at_again(settled: bool) -> None:
-    """In the next round, and not in an hour."""
+    """If the erasure of found names fails, the names are read again in the next round."""
     world = World()
     looks: list[float] = []
     run = world.run
@@ -235,7 +241,7 @@ def test_names_of_an_erasure_that_failed_are_looked_at_again(settled: bool) -> N
 
 
 def test_a_table_with_rows_of_an_erasure_that_failed_is_looked_at_again() -> None:
-    """It was read, and what was found in it is still there."""
+    """If the erasure of found rows fails, their table is read again."""
     world = World(table("vv.a"), table("vv.b"))
     world.answer = msgspec.structs.replace(VERIFIED, failed={1: "no"}, not_settled=["vv.a"])
 

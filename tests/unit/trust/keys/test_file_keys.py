@@ -1,4 +1,4 @@
-"""Keys in files: made once, kept from others, each for its own use."""
+"""Keys in files: made once, private, and each for its own use."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_secret_files_are_for_their_owner(folder: Path) -> None:
-    """Nobody else may read a key, nor look into the folder."""
+    """Only the owner can read the keys and list the folder."""
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
     assert modes == {
         "pseudonym-root.key": 0o600,
@@ -31,7 +31,7 @@ def test_secret_files_are_for_their_owner(folder: Path) -> None:
 
 
 def test_keys_are_never_overwritten(folder: Path) -> None:
-    """A second init changes nothing: it would make the vault unreadable."""
+    """A second `init` changes nothing, because new keys would make the vault unreadable."""
     before = {path: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(KeyFileError, match="already"):
         file_keys.create(folder)
@@ -39,7 +39,7 @@ def test_keys_are_never_overwritten(folder: Path) -> None:
 
 
 def test_half_made_keys_are_not_completed(folder: Path) -> None:
-    """A folder with one key left is a case for a backup, not for a new key."""
+    """A folder with some keys missing is not completed, because a backup is needed."""
     (folder / file_keys.ROOT_FILE).unlink()
     with pytest.raises(KeyFileError, match="already"):
         file_keys.create(folder)
@@ -49,7 +49,7 @@ def test_half_made_keys_are_not_completed(folder: Path) -> None:
     "name", [file_keys.ROOT_FILE, file_keys.KEY_ENCRYPTION_FILE, file_keys.SIGNING_FILE]
 )
 def test_key_open_to_others_is_refused(folder: Path, name: str) -> None:
-    """A key that others can read is named, and not used."""
+    """A key that others can read is refused by its name."""
     (folder / name).chmod(0o640)
     with pytest.raises(KeyFileError, match=name):
         FileKeys(folder)
@@ -60,20 +60,20 @@ def test_key_open_to_others_is_refused(folder: Path, name: str) -> None:
 )
 @pytest.mark.parametrize("content", [b"", b"AAAA", b"\xff" * 32, b"-----BEGIN PRIVATE KEY-----"])
 def test_damaged_key_is_refused(folder: Path, name: str, content: bytes) -> None:
-    """A key that is none is named, and never quoted."""
+    """A damaged key is refused by its name, without its content."""
     (folder / name).write_bytes(content)
     with pytest.raises(KeyFileError, match=name):
         FileKeys(folder)
 
 
 def test_missing_keys_say_how_to_make_them(tmp_path: Path) -> None:
-    """Without keys, the error names the command."""
+    """If keys are missing, the error names the command that makes them."""
     with pytest.raises(KeyFileError, match="trust init"):
         FileKeys(tmp_path)
 
 
 def test_unwrap_inverts_wrap_for_its_record(folder: Path) -> None:
-    """A data key comes back for the record that it was wrapped for, and no other."""
+    """A data key is unwrapped only for the record that it was wrapped for."""
     ours = FileKeys(folder)
     wrapped = ours.wrap(bytes(32), bound_to=b"ada")
     assert ours.unwrap(wrapped, bound_to=b"ada") == bytes(32)
@@ -82,7 +82,7 @@ def test_unwrap_inverts_wrap_for_its_record(folder: Path) -> None:
 
 
 def test_keys_of_another_folder_open_nothing(folder: Path, tmp_path: Path) -> None:
-    """Another installation's keys neither unwrap, verify, nor make the same pseudonyms."""
+    """Keys of another installation neither unwrap nor verify, and give other pseudonyms."""
     file_keys.create(tmp_path / "others")
     ours, others = FileKeys(folder), FileKeys(tmp_path / "others")
     with pytest.raises(Tampered):
@@ -94,7 +94,7 @@ def test_keys_of_another_folder_open_nothing(folder: Path, tmp_path: Path) -> No
 
 
 def test_verify_accepts_what_was_signed(folder: Path) -> None:
-    """Read again from disk, the keys verify what they signed, and nothing else."""
+    """After reading from disk the keys verify their own signatures, and no others."""
     signature = FileKeys(folder).sign(b"decision")
     FileKeys(folder).verify(signature, b"decision", what="a decision")
     with pytest.raises(Tampered, match="a decision"):
@@ -102,7 +102,7 @@ def test_verify_accepts_what_was_signed(folder: Path) -> None:
 
 
 def test_keys_of_other_kinds_are_refused(folder: Path) -> None:
-    """A signing key that is not Ed25519 is refused before anything is signed with it."""
+    """A signing key of another kind than Ed25519 is refused."""
     pem = X25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
@@ -112,7 +112,7 @@ def test_keys_of_other_kinds_are_refused(folder: Path) -> None:
 
 
 def test_agents_pin_the_public_half(folder: Path) -> None:
-    """The key that leases are signed with is that of trust.pub, in the first epoch."""
+    """Leases are signed with the key of trust.pub, in the first epoch."""
     ours = FileKeys(folder)
     assert (
         file_keys.public_pem(ours.signing_key.public_key())
@@ -123,7 +123,7 @@ def test_agents_pin_the_public_half(folder: Path) -> None:
 
 
 def test_a_later_epoch_has_a_root_of_its_own(folder: Path) -> None:
-    """Each epoch of each purpose has another key, known to every process and destroyed alone."""
+    """Each epoch of each purpose has its own root key, which can be destroyed alone."""
     ours, daemon = FileKeys(folder), FileKeys(folder)
     with pytest.raises(KeyFileError):
         ours.pseudonym_key(purpose="p", epoch=2)

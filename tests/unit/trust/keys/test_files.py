@@ -1,4 +1,4 @@
-"""Files: whole or not there."""
+"""Files are written completely or not at all."""
 
 import datetime as dt
 import os
@@ -16,7 +16,7 @@ from trust.vault.records.erasures import Entry, Erasure
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
-    """What lay in a folder each time that it was synced."""
+    """The content of a folder each time that it was synced."""
     seen: list[set[str]] = []
     fsync = os.fsync
 
@@ -30,14 +30,14 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
 
 
 def test_a_written_file_keeps_its_name(tmp_path: Path, synced: list[set[str]]) -> None:
-    """The folder is synced once the file is in place: a key without a name is a lost key."""
+    """After writing a file the folder is synced, because a file without a name is lost."""
     files.write(tmp_path / "epoch.key", b"secret", mode=files.SECRET)
 
     assert synced == [{"epoch.key"}]
 
 
 def test_a_destroyed_file_stays_away(tmp_path: Path, synced: list[set[str]]) -> None:
-    """The folder is synced once the name is gone."""
+    """After destroying a file the folder is synced."""
     (tmp_path / "epoch.key").write_bytes(b"secret")
 
     assert files.destroy(tmp_path / "epoch.key")
@@ -46,7 +46,7 @@ def test_a_destroyed_file_stays_away(tmp_path: Path, synced: list[set[str]]) -> 
 
 
 def test_the_ledgers_file_keeps_its_name(tmp_path: Path, synced: list[set[str]]) -> None:
-    """Its first line makes the file, and survives like the later ones; so does its count."""
+    """The first line of the ledger's file and its count survive a power cut."""
     at = dt.datetime(2026, 5, 4, tzinfo=dt.UTC)
     entry = Entry(Erasure(1, uuid.UUID(int=1), None, at), "{}", b"signature")
 
@@ -56,7 +56,7 @@ def test_the_ledgers_file_keeps_its_name(tmp_path: Path, synced: list[set[str]])
 
 
 def test_write_replaces_only_when_told(tmp_path: Path) -> None:
-    """A file that is there stays, unless replacing it was asked for."""
+    """An existing file is replaced only if requested."""
     files.write(tmp_path / "f", b"one", mode=files.SECRET)
     with pytest.raises(KeyFileError):
         files.write(tmp_path / "f", b"two", mode=files.SECRET)
@@ -67,13 +67,13 @@ def test_write_replaces_only_when_told(tmp_path: Path) -> None:
 
 
 def test_write_into_nowhere_is_our_error(tmp_path: Path) -> None:
-    """A folder that is not there is named as such."""
+    """A missing folder raises the declared error."""
     with pytest.raises(KeyFileError, match="cannot be written"):
         files.write(tmp_path / "no" / "f", b"", mode=files.SECRET)
 
 
 def test_discard_takes_what_was_cut_off_with_it(tmp_path: Path) -> None:
-    """An export whose writing was killed half-way does not lie there for ever; twice is once."""
+    """`discard` also deletes the temporary file of an interrupted write, and can be repeated."""
     export = tmp_path / "export"
     export.write_bytes(b"magic and whole")
     files.unfinished(export).write_bytes(b"mag")
@@ -85,7 +85,7 @@ def test_discard_takes_what_was_cut_off_with_it(tmp_path: Path) -> None:
 
 
 def test_discard_takes_no_other_file(tmp_path: Path) -> None:
-    """What does not begin as it should is left, whoever says that it is to be deleted."""
+    """`discard` keeps a file whose content does not begin as expected."""
     key = tmp_path / "key"
     key.write_bytes(b"Magic")
 
@@ -96,14 +96,14 @@ def test_discard_takes_no_other_file(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_deleted_is_our_error(tmp_path: Path) -> None:
-    """The file is named."""
+    """A file that cannot be deleted raises the declared error with its name."""
     (tmp_path / "export").mkdir()
     with pytest.raises(KeyFileError, match=r"export: it cannot be deleted"):
         files.discard(tmp_path / "export", begins_with=b"")
 
 
 def test_folder_over_a_file_is_our_error(tmp_path: Path) -> None:
-    """A file in the place of a folder is named as such."""
+    """A file in place of a folder raises the declared error."""
     (tmp_path / "f").touch()
     with pytest.raises(KeyFileError, match="cannot be made"):
         files.make_folder(tmp_path / "f")
@@ -111,7 +111,7 @@ def test_folder_over_a_file_is_our_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pem", [b"", b"x", b"-----BEGIN PUBLIC KEY-----\nAAAA\n"])
 def test_no_key_is_refused(pem: bytes) -> None:
-    """What is no key is refused under its name."""
+    """An invalid key is refused by its name."""
     with pytest.raises(KeyFileError, match=r"a\.pub"):
         files.public_key(pem, name="a.pub")
     with pytest.raises(KeyFileError, match=r"a\.key"):

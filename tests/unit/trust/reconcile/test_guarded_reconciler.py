@@ -1,4 +1,4 @@
-"""The gate before the telemetry database: nothing is written there before the guard agrees."""
+"""The guard before the telemetry database: nothing is written without its permission."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from trust.reconcile.reconciler import Reconciler, UnguardedReconciler
 
 
 class _Writing(UnguardedReconciler):
-    """Notes what was asked for, and needs no database."""
+    """Records calls, and needs no database."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -29,7 +29,7 @@ class _Writing(UnguardedReconciler):
         return []
 
     def check(self) -> None:
-        """It writes nothing."""
+        """Do nothing."""
 
 
 class _Guard:
@@ -53,7 +53,7 @@ WRITING: list[Callable[[Reconciler], object]] = [
 
 @pytest.mark.parametrize("write", WRITING)
 def test_nothing_is_written_when_the_guard_refuses(write: Callable[[Reconciler], object]) -> None:
-    """Each way to write asks the guard first, and passes its refusal on."""
+    """Each writing method calls the guard first, and raises its error."""
     writing = _Writing()
 
     with pytest.raises(LedgerLost):
@@ -64,7 +64,7 @@ def test_nothing_is_written_when_the_guard_refuses(write: Callable[[Reconciler],
 
 @pytest.mark.parametrize("write", WRITING)
 def test_the_guard_is_asked_each_time(write: Callable[[Reconciler], object]) -> None:
-    """A database that was cleared once may be restored at any time, so no answer is kept."""
+    """The guard is called each time, because a cleared database may be restored at any time."""
     guard = _Guard(is_open=True)
     reconciler = Reconciler(_Writing(), guard)
 
@@ -75,7 +75,7 @@ def test_the_guard_is_asked_each_time(write: Callable[[Reconciler], object]) -> 
 
 
 def test_what_only_reads_the_vault_asks_no_guard() -> None:
-    """Leases that wait are listed while the telemetry database is closed."""
+    """Methods that only read the vault do not call the guard."""
     writing = _Writing()
 
     Reconciler(writing, _Guard(is_open=False)).unfinished(older_than=dt.timedelta(0), limit=1)

@@ -1,4 +1,4 @@
-"""Which gateways read padded leases: heard in states, without trusting what comes."""
+"""Gateways that declare that they read padded leases, from untrusted states."""
 
 from trust.reconcile.padding import Padding
 from wire import state, topics
@@ -8,7 +8,7 @@ AGENT = "0123456789abcdef"
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -18,12 +18,12 @@ class Clock:
 
 
 def said(*reads: str) -> bytes:
-    """Return a state that says so."""
+    """Return a state with that declaration."""
     return state.encode(State(True, "test", reads=list(reads)))
 
 
 def test_who_says_so_is_told_once() -> None:
-    """Other forms, another version and nonsense are no such word."""
+    """A declaration is reported once; other forms, versions and invalid states are not."""
     clock = Clock()
     padding = Padding(monotonic_s=clock)
     silent = state.encode(State(True, "0.1.0"))
@@ -37,7 +37,7 @@ def test_who_says_so_is_told_once() -> None:
 
 
 def test_who_says_so_later_is_heard_then() -> None:
-    """A gateway is listened to again soon: it may have been upgraded."""
+    """A later declaration of an upgraded gateway is noticed."""
     clock = Clock()
     padding = Padding(monotonic_s=clock)
     padding.heard(topics.state(AGENT), said())
@@ -49,7 +49,7 @@ def test_who_says_so_later_is_heard_then() -> None:
 
 
 def test_what_an_operator_took_back_is_told_again() -> None:
-    """After an hour: that a gateway was told is not remembered for ever."""
+    """An hour after an operator switched padding off, the declaration is reported again."""
     clock = Clock()
     padding = Padding(monotonic_s=clock)
     for passed_s, expected in ((0, [AGENT]), (600, []), (3600, [AGENT])):
@@ -59,7 +59,7 @@ def test_what_an_operator_took_back_is_told_again() -> None:
 
 
 def test_a_gateway_that_floods_keeps_nobody_from_being_heard() -> None:
-    """Its states are passed over unread, and use up nothing that others need."""
+    """A gateway that floods has its states skipped, and takes no capacity of others."""
     padding = Padding(monotonic_s=Clock())
     for _ in range(5000):
         padding.heard(topics.state(AGENT), said())
@@ -68,7 +68,10 @@ def test_a_gateway_that_floods_keeps_nobody_from_being_heard() -> None:
 
 
 def test_a_broker_that_invents_gateways_costs_a_bounded_time_and_memory() -> None:
-    """So many states are read in a second, and so many gateways wait, and no more."""
+    """
+    Invented gateways cost limited time and memory: states per second and waiting gateways are
+    limited.
+    """
     clock = Clock()
     padding = Padding(monotonic_s=clock)
     for number in range(40_000):

@@ -1,4 +1,4 @@
-"""Reconciling without a server: what is cut off is done again, and one fault costs one unit."""
+"""Reconciliation without a server: interrupted work is repeated, and a fault affects one unit."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from trust.telemetry.permissions import Change
 
 
 class Killed(BaseException):
-    """The process ended at this instruction."""
+    """The process is killed at this instruction."""
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def clinic(keys: Keys) -> Clinic:
 
 
 def test_what_was_decided_is_permitted_and_leased(clinic: Clinic) -> None:
-    """Reconciled, telemetry permits the handle, a lease waits, and nothing is left to do."""
+    """After reconciliation telemetry permits the handle, a lease waits, and no work is left."""
     agent = clinic.enrol()
     _, handle = clinic.accept(agent)
     assert clinic.unfinished() == [agent]
@@ -41,7 +41,7 @@ def test_what_was_decided_is_permitted_and_leased(clinic: Clinic) -> None:
 
 
 def test_what_is_up_to_date_is_not_written_again(clinic: Clinic) -> None:
-    """Reconciling twice writes once, until the lease is due."""
+    """Reconciling an unchanged gateway again writes nothing until its lease is due."""
     agent = clinic.enrol()
     clinic.accept(agent)
     clinic.reconciler.reconcile([agent])
@@ -57,7 +57,7 @@ def test_what_is_up_to_date_is_not_written_again(clinic: Clinic) -> None:
     assert len(writes) == 1
 
 
-# Cut off
+# Interruptions
 
 
 def _before_write(clinic: Clinic, die: Callable[..., None]) -> None:
@@ -77,7 +77,10 @@ def _before_commit(clinic: Clinic, die: Callable[..., None]) -> None:
 def test_what_was_cut_off_is_found_again(
     clinic: Clinic, cut: Callable[[Clinic, Callable[..., None]], None], *, is_withdrawn: bool
 ) -> None:
-    """Killed at any step, `applied < wanted` is found again, and then done as if never cut off."""
+    """
+    After a kill at any step the gateway is found as unfinished, and completed as if never
+    interrupted.
+    """
     agent = clinic.enrol()
     subject, handle = clinic.accept(agent)
     if is_withdrawn:
@@ -98,12 +101,12 @@ def test_what_was_cut_off_is_found_again(
     clinic.reconciler.reconcile([agent])
     assert clinic.unfinished() == []
     assert clinic.telemetry.handles_of(agent) == (set() if is_withdrawn else {handle})
-    # A version that telemetry gave and the vault never saw is not given again.
+    # A version that telemetry assigned and the vault did not record is not used again.
     assert clinic.lease_versions()[agent] == clinic.telemetry.versions[agent] > version_before
 
 
 def test_a_server_that_is_away_leaves_everything_to_do(clinic: Clinic) -> None:
-    """Telemetry that cannot be reached is no gateway's fault: none is set aside."""
+    """If telemetry is unreachable, no gateway is set aside, and all work remains."""
     agents = [clinic.enrol(), clinic.enrol()]
     for agent in agents:
         clinic.accept(agent)
@@ -116,11 +119,11 @@ def test_a_server_that_is_away_leaves_everything_to_do(clinic: Clinic) -> None:
     assert clinic.unfinished() == agents
 
 
-# Older and newer truth
+# Older and newer states
 
 
 def test_telemetry_is_written_while_the_gateway_is_locked(clinic: Clinic) -> None:
-    """No other transaction changes the gateway between reading the vault and writing telemetry."""
+    """The gateway's row is locked from reading the vault to writing telemetry."""
     agent = clinic.enrol()
     clinic.accept(agent)
     tried: list[str] = []
@@ -137,7 +140,7 @@ def test_telemetry_is_written_while_the_gateway_is_locked(clinic: Clinic) -> Non
 
 
 def test_a_change_that_is_wanted_later_is_not_taken_for_done(clinic: Clinic) -> None:
-    """Applied is the change that was read, so a decision after it is found again."""
+    """The change that was read is recorded as applied, so that a later decision is found again."""
     agent = clinic.enrol()
     clinic.accept(agent)
     clinic.reconciler.reconcile([agent])
@@ -151,7 +154,7 @@ def test_a_change_that_is_wanted_later_is_not_taken_for_done(clinic: Clinic) -> 
 
 
 def test_a_vault_that_went_back_issues_no_version_again(clinic: Clinic) -> None:
-    """After a restore of the vault the next lease is above every one that telemetry knows."""
+    """After a restore of the vault the next lease is above every version in telemetry."""
     agent = clinic.enrol()
     clinic.accept(agent)
     backup = clinic.vault.tables
@@ -171,7 +174,10 @@ _ACTS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(acts=_ACTS)
 def test_no_older_truth_is_written_after_a_newer_one(acts: list[str], keys: Keys) -> None:
-    """Whatever is decided and cut off, each write is what the vault says at that moment."""
+    """
+    Whatever is decided and interrupted, each write equals the state of the vault at that
+    moment.
+    """
     clinic = Clinic(keys)
     agent = clinic.enrol()
     people: list[tuple[UUID, bytes]] = []
@@ -214,7 +220,7 @@ def test_no_older_truth_is_written_after_a_newer_one(acts: list[str], keys: Keys
     assert clinic.unfinished() == []
 
 
-# One fault, one unit
+# One fault affects one unit
 
 
 @pytest.mark.parametrize(
@@ -228,7 +234,7 @@ def test_no_older_truth_is_written_after_a_newer_one(acts: list[str], keys: Keys
 def test_a_gateway_that_cannot_be_written_costs_only_itself(
     clinic: Clinic, error: Exception, cause: Cause
 ) -> None:
-    """All others get what was decided; it alone is set aside, and told to be left."""
+    """A gateway that cannot be written is set aside alone, and all others are reconciled."""
     agents = [clinic.enrol() for _ in range(3)]
     handles = {agent: clinic.accept(agent)[1] for agent in agents}
     faulty = agents[1]
@@ -244,7 +250,7 @@ def test_a_gateway_that_cannot_be_written_costs_only_itself(
 
 
 def test_a_gateway_that_failed_waits_and_is_tried_again(clinic: Clinic) -> None:
-    """It is found again after its wait, and well once its fault is gone."""
+    """A failed gateway is found again after its pause, and its record is deleted on success."""
     agent = clinic.enrol()
     _, handle = clinic.accept(agent)
     clinic.telemetry.refused = {agent: row_refused()}
@@ -260,7 +266,10 @@ def test_a_gateway_that_failed_waits_and_is_tried_again(clinic: Clinic) -> None:
 
 
 def test_a_key_that_is_none_costs_its_gateway_the_lease_alone(clinic: Clinic) -> None:
-    """Nothing can be sealed to that gateway; its permissions and all other leases are written."""
+    """
+    A gateway with an invalid lease key gets permissions and no lease, and all others get
+    theirs.
+    """
     faulty, well = clinic.enrol(lease_key=bytes(32)), clinic.enrol()
     handles = {agent: clinic.accept(agent)[1] for agent in (faulty, well)}
 
@@ -274,7 +283,10 @@ def test_a_key_that_is_none_costs_its_gateway_the_lease_alone(clinic: Clinic) ->
 
 
 def test_a_damaged_person_keeps_what_they_had_and_costs_nobody_else(clinic: Clinic) -> None:
-    """Held is neither widened nor ended; the other people of the gateway get what was decided."""
+    """
+    A damaged person's permissions are neither widened nor ended, and others at the gateway are
+    reconciled.
+    """
     agent = clinic.enrol()
     damaged, first = clinic.accept(agent)
     clinic.reconciler.reconcile([agent])
@@ -294,7 +306,7 @@ def test_a_damaged_person_keeps_what_they_had_and_costs_nobody_else(clinic: Clin
 
 
 def test_a_chain_that_lost_its_end_permits_nothing(clinic: Clinic) -> None:
-    """The witness knows of a withdrawal that the vault does not have any more."""
+    """A chain that has lost its end permits nothing, because the witness knows its length."""
     agent = clinic.enrol()
     subject, _ = clinic.accept(agent)
     _, other = clinic.accept(agent)
@@ -306,7 +318,10 @@ def test_a_chain_that_lost_its_end_permits_nothing(clinic: Clinic) -> None:
 
 
 def test_an_exchanged_key_ends_what_its_gateway_may_send(clinic: Clinic) -> None:
-    """No lease is sealed to a key that replaced the one a gateway was first seen with."""
+    """
+    If a lease key was replaced, no lease is sealed to the new one, and the gateway's permissions
+    end.
+    """
     agent, well = clinic.enrol(), clinic.enrol()
     for one in (agent, well):
         clinic.accept(one)

@@ -1,10 +1,13 @@
-"""Whose lease it is that has the broker close the connection."""
+"""Finding the lease that makes the broker close the connection."""
 
 from trust.reconcile.suspects import Suspects
 
 
 def test_one_of_many_is_found_alone() -> None:
-    """After a loss each goes alone; the one it happens to goes last, and is convicted there."""
+    """
+    After a loss each suspect is published alone; one that is lost again goes last, and is
+    convicted there.
+    """
     doubt = Suspects()
     doubt.lost(["a", "b", "c"])
     assert (doubt.next_alone, doubt.last_alone) == (["a", "b", "c"], [])
@@ -22,7 +25,7 @@ def test_one_of_many_is_found_alone() -> None:
 
 
 def test_a_broker_that_only_restarts_convicts_nobody() -> None:
-    """What passes afterwards is doubted no more, however often it was under way."""
+    """A lease that passes afterwards is no longer suspected, however often the broker restarts."""
     doubt = Suspects()
     for _ in range(5):
         doubt.lost(["a", "b"])
@@ -35,7 +38,10 @@ def test_a_broker_that_only_restarts_convicts_nobody() -> None:
 
 
 def test_who_was_set_aside_before_goes_last() -> None:
-    """One more loss is enough then, and to be answered clears it."""
+    """
+    A lease that was set aside before goes last: one more loss convicts it, and a success clears
+    it.
+    """
     doubt = Suspects()
     doubt.again(["a", "b"])
     assert doubt.last_alone == ["a", "b"]
@@ -47,7 +53,7 @@ def test_who_was_set_aside_before_goes_last() -> None:
 
 
 def test_a_broker_that_takes_nothing_convicts_nobody() -> None:
-    """As long as no lease passes, it is the broker that is at fault."""
+    """While no lease passes, the broker is at fault, and no lease is convicted."""
     doubt = Suspects()
     doubt.lost(["a", "b"])
     for _ in range(5):

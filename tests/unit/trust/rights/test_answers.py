@@ -1,4 +1,4 @@
-"""Answers in an export: their state in FHIR says what is in force at the time of the export."""
+"""Decisions in an export: their FHIR status is that at the time of the export."""
 
 import datetime as dt
 import json
@@ -19,7 +19,7 @@ from trust.rights.answers import Answered, answered
 def answers(
     *chain: Decision, at: dt.datetime = T0 + 10 * DAY
 ) -> tuple[list[Answered], list[dict[str, Any]]]:
-    """Return the answers of *chain*, of which one was recorded a day, and their Consents."""
+    """Return the decisions of *chain*, one recorded each day, and their Consents."""
     named = [
         msgspec.structs.replace(one, decision=UUID(int=number)) for number, one in enumerate(chain)
     ]
@@ -36,7 +36,7 @@ def told(*chain: Decision, at: dt.datetime = T0 + 10 * DAY) -> list[tuple[str, s
 
 
 def test_nothing_is_active_after_a_withdrawal() -> None:
-    """Four decisions and a withdrawal are five inactive Consents."""
+    """After a withdrawal all five Consents are inactive."""
     chain = [decide(State.ACCEPTED)] * 4 + [decide(State.WITHDRAWN)]
     assert told(*chain) == [("inactive", "permit")] * 4 + [("inactive", "deny")]
 
@@ -56,19 +56,19 @@ def test_nothing_is_active_after_a_withdrawal() -> None:
     ],
 )
 def test_a_state_has_a_status(state: State, expected: tuple[str, str]) -> None:
-    """A Consent permits only what the person agreed to and has not ended."""
+    """A Consent permits only while the person's consent is in force."""
     assert told(decide(state)) == [expected]
 
 
 def test_a_period_ends_when_the_next_decision_was_recorded() -> None:
-    """A reader who looks at the period alone does not take a replaced Consent for a valid one."""
+    """The period of a replaced Consent ends when the next decision was recorded."""
     _, (first, second) = answers(decide(State.ACCEPTED), decide(State.ACCEPTED))
     assert first["provision"]["period"]["end"] == "2026-01-02T00:00:00.000Z"
     assert "end" not in second["provision"]["period"]
 
 
 def test_an_expired_yes_is_inactive_and_a_future_one_has_its_period() -> None:
-    """The time of the export decides; a period that begins later is told with its beginning."""
+    """An expired consent is inactive, and a future one has its period."""
     over = decide(State.ACCEPTED, valid_to=T0 + DAY)
     assert told(over, at=T0) == [("active", "permit")]
     assert told(over, at=T0 + DAY) == [("inactive", "permit")]
@@ -78,14 +78,14 @@ def test_an_expired_yes_is_inactive_and_a_future_one_has_its_period() -> None:
 
 
 def test_a_lifted_restriction_leaves_one_active_consent() -> None:
-    """While restricted nothing is active; after the lifting the earlier yes is so again."""
+    """During a restriction no Consent is active; afterwards the earlier one is active again."""
     yes, restricted = decide(State.ACCEPTED), decide(State.RESTRICTED)
     assert told(yes, restricted) == [("inactive", "permit"), ("inactive", "deny")]
     assert told(yes, restricted, yes)[-1] == ("active", "permit")
 
 
 def test_the_document_of_an_answer_has_its_standing() -> None:
-    """The file for people holds each decision as it was signed, and what became of it."""
+    """The readable file has each decision as it was signed, with its standing."""
     (first, second), _ = answers(decide(State.ACCEPTED), decide(State.WITHDRAWN))
     assert first.document()["state"] == "accepted"
     assert first.document()["standing"] == "superseded"

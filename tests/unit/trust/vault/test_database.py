@@ -1,4 +1,4 @@
-"""Database settings: a password comes from its file, and from nowhere else."""
+"""Database settings: a password comes only from its file."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from trust.vault.database import parameters
     "dsn", ["host=h password=s3cret dbname=d", "postgresql://u:s3cret@h/d", "host=h s3cret"]
 )
 def test_dsn_is_refused_without_repeating_it(dsn: str) -> None:
-    """A dsn with a password, or that is none, is refused; the error does not hold it."""
+    """An invalid dsn, or one with a password, is refused without repeating it."""
     with pytest.raises(ConfigError, match=r"vault\.dsn") as error:
         parameters(DatabaseSettings(dsn=dsn), section="vault")
     assert "s3cret" not in str(error.value)
 
 
 def test_password_comes_from_its_file(tmp_path: Path) -> None:
-    """The password is what the file holds, without the end of the line."""
+    """The password is the content of the file without the final newline."""
     path = tmp_path / "password"
     path.write_text("s3cret\n")
     found = parameters(DatabaseSettings("host=h", path), section="vault")

@@ -15,7 +15,7 @@ def entry(number: int) -> Entry:
 
 
 def test_file_keeps_each_erasure_once(tmp_path: Path) -> None:
-    """What is appended again after a crash is there once, in order."""
+    """An entry that is appended again after a crash is in the file once, in order."""
     file = LedgerFile(tmp_path / "erasures.jsonl")
 
     for number in (1, 2, 1):
@@ -25,7 +25,7 @@ def test_file_keeps_each_erasure_once(tmp_path: Path) -> None:
 
 
 def test_torn_line_costs_itself_alone(tmp_path: Path) -> None:
-    """A line that a power cut tore is left out; what is appended after it is read."""
+    """A truncated line is omitted, and later lines are read."""
     path = tmp_path / "erasures.jsonl"
     file = LedgerFile(path)
     file.append(entry(1))
@@ -38,12 +38,12 @@ def test_torn_line_costs_itself_alone(tmp_path: Path) -> None:
 
 
 def test_no_file_is_an_empty_ledger(tmp_path: Path) -> None:
-    """Before the first erasure there is no file, and nothing to do again."""
+    """Without a file the ledger is empty."""
     assert list(LedgerFile(tmp_path / "none").entries()) == []
 
 
 def test_tombstones_recognise_under_one_key_only() -> None:
-    """The same name gives the same tombstone; without the key nobody can tell."""
+    """A name has the same tombstone under one key only."""
     ours, others = Tombstones(b"k" * 32), Tombstones(b"o" * 32)
 
     assert ours.of(b"name") == ours.of(b"name")

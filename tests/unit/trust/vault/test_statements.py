@@ -1,4 +1,4 @@
-"""The SQL of the vault: described, used, and written once."""
+"""The SQL of the vault: described, used, and without duplicates."""
 
 import inspect
 import re
@@ -25,7 +25,7 @@ def _repositories() -> list[type[Repository]]:
 
 @pytest.mark.parametrize("file", _FILES)
 def test_every_statement_says_what_it_returns_or_changes(file: str) -> None:
-    """Below the name of each statement stands a whole sentence about it."""
+    """Each statement is preceded by a whole sentence that describes it."""
     text = _FOLDER.joinpath(file).read_text(encoding="utf-8")
 
     heads = _HEAD.findall(text)
@@ -35,7 +35,7 @@ def test_every_statement_says_what_it_returns_or_changes(file: str) -> None:
 
 
 def test_no_statement_stands_twice() -> None:
-    """Each statement has one place, so a change of it cannot be forgotten in another."""
+    """No statement occurs twice, so that a change cannot be forgotten in one place."""
     statements = Counter(
         b" ".join(statement.split())
         for file in _FILES
@@ -47,7 +47,7 @@ def test_no_statement_stands_twice() -> None:
 
 @pytest.mark.parametrize("repository", _repositories(), ids=lambda one: one.__name__)
 def test_a_repository_uses_every_statement_of_its_file(repository: type[Repository]) -> None:
-    """No statement is left over from before, and none is asked for that is not there."""
+    """Each repository uses exactly the statements of its file."""
     source = inspect.getsource(repository)
 
     asked_for = set(
@@ -55,12 +55,12 @@ def test_a_repository_uses_every_statement_of_its_file(repository: type[Reposito
     )
     asked_for |= set(re.findall(r"_sql\[\"(\w+)\"\]", source))
 
-    # The listener of `trust.vault.vault` asks which leases wait.
+    # The listener of `trust.vault.vault` uses this statement.
     assert asked_for == set(repository._sql) - {"waiting"}
 
 
 def test_every_file_has_a_repository() -> None:
-    """A file of statements that no repository reads is of no use."""
+    """Every SQL file belongs to a repository."""
     read = {name for one in _repositories() for name in one._sql}
 
     unread = {
