@@ -30,7 +30,7 @@ def timed_ms(work: Callable[[], object]) -> float:
 
 
 def spread(took_ms: list[float]) -> dict[str, float]:
-    """Return the median and the maximum of *many*."""
+    """Return the median and the maximum of *took_ms*."""
     return {"p50": round(statistics.median(took_ms), 1), "max": round(max(took_ms), 1)}
 
 

@@ -90,7 +90,7 @@ class Fleet:
 
     def watch(self, *, renewals: int) -> None:
         """
-        Wait until each gateway without a fault has got *rounds* more leases, and check that none
+        Wait until each gateway without a fault has got *renewals* more leases, and check that none
         was late.
         """
         before = self.versions()

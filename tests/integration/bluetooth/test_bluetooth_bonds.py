@@ -24,7 +24,7 @@ def worn(machine: Machine) -> Strap:
 
 
 def attempts(collector: Collector, *endings: str) -> float:
-    """Return how many attempts ended with *ending*; all attempts if none is named."""
+    """Return how many attempts ended with one of *endings*; all attempts if none is named."""
     return sum(
         collector.value("sensor_attempts_total", ending=one) for one in set(endings or Ending)
     )

@@ -88,7 +88,7 @@ def check(data: bytes, **more: Any) -> consent_receipt.Checked:
 
 
 def changed(change: Callable[[ConsentReceipt], ConsentReceipt]) -> bytes:
-    """Return the valid receipt with *changes*, made without the key."""
+    """Return the valid receipt changed by *change*, made without the key."""
     return msgspec.json.encode(change(msgspec.json.decode(GOOD, type=ConsentReceipt)))
 
 
