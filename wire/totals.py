@@ -66,7 +66,7 @@ FAMILIES: Final = (
             "spool_damaged", "spool_errors", "broker_errors", "refused_leases",
             "refused_receipts", "old_receipts",
         ),
-        "What went wrong at the gateways.",
+        "Faults at the gateways.",
     ),
     Family(
         "sensor_attempts",

@@ -101,7 +101,7 @@ class Fleet:
             now = self.versions()
             if all(now[agent] >= version + renewals for agent, version in before.items()):
                 return
-            time.sleep(0.1)  # what is waited for happens in another process
+            time.sleep(0.1)  # the lease is published by another process
         raise AssertionError("leases are not renewed")
 
 
@@ -167,7 +167,7 @@ def _wait_until_sound(fleet: Fleet) -> None:
     deadline = time.monotonic() + 20
     while fleet.office.vault.fetch(_LATE, fleet.sound):
         assert time.monotonic() < deadline, "the first round does not end"
-        time.sleep(0.05)  # what is waited for happens in another process
+        time.sleep(0.05)  # the lease is published by another process
 
 
 def test_a_lease_that_the_broker_does_not_take_keeps_no_other_waiting(
@@ -202,10 +202,10 @@ def test_a_lease_that_the_broker_does_not_take_keeps_no_other_waiting(
                     " AND (applied < wanted OR published_version < lease_version)", sound,
                 ):  # fmt: skip
                     assert time.monotonic() < deadline, f"turn {turn}: others wait"
-                    time.sleep(0.05)  # what is waited for happens in another process
+                    time.sleep(0.05)  # the lease is published by another process
             deadline = time.monotonic() + 30
             while set_aside(office) != {large: {"lease_too_large"}, refused: {"broker_refused"}}:
                 assert time.monotonic() < deadline, set_aside(office).values()
-                time.sleep(0.05)  # what is waited for happens in another process
+                time.sleep(0.05)  # another process sets the leases aside
     finally:
         broker.kill()

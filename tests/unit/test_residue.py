@@ -1,4 +1,4 @@
-"""The search that erasure is judged by: it finds what is there, and nothing else."""
+"""The search for erased data in files: it finds every occurrence, and nothing else."""
 
 import random
 from pathlib import Path
@@ -18,7 +18,7 @@ _NEEDLES = {
 @pytest.mark.parametrize("name", _NEEDLES)
 @pytest.mark.parametrize("is_hexadecimal", [False, True], ids=["raw", "hexadecimal"])
 def test_a_needle_is_found_at_every_place(name: str, is_hexadecimal: bool) -> None:
-    """At the beginning, at the end, and at each alignment in between."""
+    """A needle is found at the beginning, at the end and at each alignment in between."""
     needle = _NEEDLES[name].hex().encode() if is_hexadecimal else _NEEDLES[name]
     search = Search(_NEEDLES)
     for before in range(9):
@@ -30,7 +30,10 @@ def test_a_needle_is_found_at_every_place(name: str, is_hexadecimal: bool) -> No
 
 @pytest.mark.parametrize("size", [*range(6), 5_000])
 def test_what_is_found_is_what_python_finds(size: int) -> None:
-    """Many needles in random bytes of a small alphabet, so that parts of them occur often."""
+    """
+    The search finds the same needles as Python, with many needles in random bytes of a small
+    alphabet.
+    """
     dice = random.Random(size)
     data = bytes(dice.choices(b"\x00\x01\x02", k=size))
     needles = {str(n): bytes(dice.choices(b"\x00\x01\x02", k=8)) for n in range(200)}
@@ -40,7 +43,10 @@ def test_what_is_found_is_what_python_finds(size: int) -> None:
 
 
 def test_files_of_the_write_ahead_log_are_left_out(tmp_path: Path) -> None:
-    """What remains there for a time is said in the certificate."""
+    """
+    Files of the write-ahead log are not searched, because the certificate says that data remain
+    there for a time.
+    """
     for folder in ("base", "pg_wal"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1").write_bytes(b"x" + _NEEDLES["handle"])

@@ -36,15 +36,15 @@ _FAMILIES: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (
     ("ending_certificates", "Gateways whose certificate ends within 30 days.", "", ("",)),
     ("erasures", "Erasures that were begun.", "state", ("unfinished", "certified")),
     ("erasure_oldest_seconds", "Age of the oldest unfinished erasure; 0 for none.", "", ("",)),
-    ("requests", "What people asked for and was not closed.", "state", ("open", "overdue")),
+    ("requests", "Requests of people that are not closed.", "state", ("open", "overdue")),
 )
 _SET_ASIDE: Final = (
     "set_aside_units",
-    "Units of the daemon's work that are set aside for a cause of their own.",
+    "Units of the daemon's work that failed and are set aside.",
 )
 _TAMPERED: Final = (
     "tampered_agents",
-    "Gateways of which something is left as it is because a record does not verify.",
+    "Gateways with leases or permissions that stay unchanged, because a record does not verify.",
 )
 _log = Log("trust.vault.metrics")
 

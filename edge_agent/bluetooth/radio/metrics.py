@@ -82,7 +82,7 @@ class RadioMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self.bound = self._gauge("bound_sensors", "Sensors that the lease names.")
-        self.linked = self._gauge("connected_sensors", "Of those, connected now.")
+        self.linked = self._gauge("connected_sensors", "Sensors of the lease that are connected.")
         self._adverts = self._counter(
             "advertisements", "Advertisements heard.", "sender", ("bound", "stranger")
         )

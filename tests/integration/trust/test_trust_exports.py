@@ -1,4 +1,4 @@
-"""What a person is given of what is stored of her: whole, hers alone, and for a time."""
+"""Exports of a person's data: complete, of that person alone, and for a limited time."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ PURPOSE = "home-monitoring"
 
 
 def store(office: Office, *, quantity: str, values: list[float]) -> None:
-    """Store observations for everybody who may be measured."""
+    """Store observations of every person who may be measured."""
     if office.telemetry.variant == "native":
         office.telemetry.execute("SELECT vv.ensure_partitions('2026-06-01', '2026-06-02')")
     for number, value in enumerate(values):
@@ -56,7 +56,10 @@ def exported(office: Office, subject: str, folder: Path, *more: str) -> dict[str
 
 
 def test_an_export_is_whole_and_hers_alone(office: Office, tmp_path: Path) -> None:
-    """FHIR, Open mHealth and CSV each hold all that is stored of her, and of nobody else."""
+    """
+    FHIR, Open mHealth and CSV each have all stored data of the person, and of no other
+    person.
+    """
     subject, _ = measured(office)
     store(office, quantity="heart_rate", values=[72, 73, 74])
     store(office, quantity="glucose_interstitial", values=[5.1])
@@ -93,7 +96,10 @@ def test_an_export_is_whole_and_hers_alone(office: Office, tmp_path: Path) -> No
 def test_blood_pressures_and_withdrawn_consents_are_exported_as_what_they_are(
     office: Office, tmp_path: Path
 ) -> None:
-    """Pressures that were stored apart are one panel for each moment, and no consent is active."""
+    """
+    Pressures that were stored separately are one panel for each moment, and withdrawn consents are
+    inactive.
+    """
     office.load_policy()
     subject = office.add_subject()
     agent, _ = office.enrol()
@@ -127,7 +133,7 @@ def test_blood_pressures_and_withdrawn_consents_are_exported_as_what_they_are(
 def test_an_export_closes_its_request_and_is_deleted_in_time(
     office: Office, tmp_path: Path
 ) -> None:
-    """An export for a request closes it; once its time is over the file is deleted."""
+    """An export for a request closes the request; after its time the file is deleted."""
     subject, _ = measured(office)
     other = office.add_subject("Bob")
     request = office.run(
@@ -147,7 +153,7 @@ def test_an_export_closes_its_request_and_is_deleted_in_time(
 
 
 def test_an_export_does_not_open_by_guessing_or_damaged(office: Office, tmp_path: Path) -> None:
-    """Another passphrase, a cut, a flipped bit: nothing is written."""
+    """A wrong passphrase, a truncated file and a flipped bit each give an error, and no output."""
     subject, _ = measured(office)
     exported(office, subject, tmp_path)
     sealed = (tmp_path / "ada.vvexport").read_bytes()

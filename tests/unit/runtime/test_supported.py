@@ -1,4 +1,4 @@
-"""Versions of other software: judged by one list, which says what was tried."""
+"""Supported versions of other software, judged by one list of tried versions."""
 
 import re
 import tomllib
@@ -34,7 +34,7 @@ _ROOT: Final = Path(__file__).parents[3]
 def test_a_version_is_judged(
     software: Software, version: tuple[int, ...], support: Support, said: str
 ) -> None:
-    """Older than the oldest is a fault; later than all that were tried is worth a note."""
+    """A version below the oldest is a fault, and one above all tried versions is noted."""
     assert software.judge(version) is support
     assert said in software.describe(version)
 
@@ -50,12 +50,12 @@ def test_a_version_is_judged(
     ],
 )
 def test_a_version_is_found(said: str, version: tuple[int, ...] | None) -> None:
-    """Programs say their version in words of their own."""
+    """The version is found in the output of each program."""
     assert supported.find(said) == version
 
 
 def test_the_oldest_is_not_later_than_the_newest() -> None:
-    """Every range holds the versions that it names."""
+    """In every range the oldest version is not above the newest."""
     for one in supported.ALL:
         assert one.judge(one.least) is Support.TRIED
         assert one.judge(one.newest) is Support.TRIED
@@ -63,7 +63,7 @@ def test_the_oldest_is_not_later_than_the_newest() -> None:
 
 
 def test_the_package_asks_for_the_same_python() -> None:
-    """Installers read pyproject.toml, and people the page: both name the same versions."""
+    """The Python versions of pyproject.toml equal those of the list."""
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["requires-python"] == f">={supported.text(supported.PYTHON.least)}"
     named = re.findall(r"Python :: (\d\.\d+)", "\n".join(project["classifiers"]))

@@ -308,7 +308,10 @@ def test_doctor_judges_the_version_of_bluez(
     said: str | None,
     severity: Severity,
 ) -> None:
-    """A gateway with a radio is told when its BlueZ is too old, or later than any tried."""
+    """
+    A BlueZ that is too old or above all tried versions is reported for a gateway with a
+    radio.
+    """
     program = tmp_path / "bluetoothd"
     if said is not None:
         program.write_text(f"#!/bin/sh\n[ \"$1\" = --version ] && echo '{said}'\n")

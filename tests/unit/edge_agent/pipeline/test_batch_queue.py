@@ -35,7 +35,7 @@ def test_nothing_is_due_in_an_empty_queue() -> None:
 
 
 def test_a_batch_is_due_at_its_age_or_when_it_is_full() -> None:
-    """A batch waits `max_age_s` from its first observation, and no longer once it is full."""
+    """A batch is due `max_age_s` after its first observation, or when it is full."""
     queue = BatchQueue()
     add(queue, 10.0)
     add(queue, 10.5)
@@ -48,7 +48,7 @@ def test_a_batch_is_due_at_its_age_or_when_it_is_full() -> None:
 
 
 def test_a_full_batch_takes_no_other_handle_along() -> None:
-    """Only age makes the batches of other handles due: fullness concerns its own handle."""
+    """A full batch makes only its own handle due, and no batch of other handles."""
     queue = BatchQueue()
     add(queue, 0.0, handle=OTHER_HANDLE)
     for _ in range(3):
@@ -57,7 +57,7 @@ def test_a_full_batch_takes_no_other_handle_along() -> None:
 
 
 def test_batches_of_half_the_age_share_a_commit() -> None:
-    """Once one batch is of full age, those of half that age go along, younger ones do not."""
+    """When one batch has reached its age, those of half that age are written along."""
     queue = BatchQueue()
     add(queue, 0.0)
     add(queue, 0.5, handle=OTHER_HANDLE)
@@ -70,7 +70,7 @@ def test_batches_of_half_the_age_share_a_commit() -> None:
 
 
 def test_observations_of_two_leases_go_into_two_bodies() -> None:
-    """A body names one version of the lease: ingest checks that it was in force."""
+    """A body names one version of the lease, so observations of two leases are in two bodies."""
     queue = BatchQueue()
     add(queue, 0.0, version=1)
     add(queue, 0.1, version=2)
@@ -81,7 +81,10 @@ def test_observations_of_two_leases_go_into_two_bodies() -> None:
 
 
 def test_a_lease_drops_the_quantities_and_handles_that_it_does_not_allow() -> None:
-    """What waits for a handle or quantity outside the new lease is dropped and counted."""
+    """
+    Waiting observations of a handle or quantity outside the new lease are dropped and
+    counted.
+    """
     queue = BatchQueue()
     add(queue, 0.0)
     add(queue, 0.0, quantity=SYSTOLIC)
@@ -94,7 +97,10 @@ def test_a_lease_drops_the_quantities_and_handles_that_it_does_not_allow() -> No
 
 
 def test_a_dropped_single_observation_makes_nothing_urgent() -> None:
-    """An observation that left the lease is no reason to write the others early."""
+    """
+    If a measurement that was taken on purpose leaves the lease, the other batches are not written
+    early.
+    """
     queue = BatchQueue()
     add(queue, 0.0)
     add(queue, 0.0, quantity=SYSTOLIC, is_single=True)

@@ -1,4 +1,4 @@
-"""Records of sensors: none is taken twice, and no cursor passes one that is not durable."""
+"""Records of sensors: none is taken twice, and the cursor passes only durable records."""
 
 from edge_agent.pipeline.record_progress import RecordProgress
 from edge_agent.values.checkpoint import cursor_of, through_of
@@ -20,7 +20,7 @@ def restored(*, cursor: int = 0, through: int = 0) -> RecordProgress:
 
 
 def test_a_record_is_seen_once() -> None:
-    """A record that is repeated, or older than one that came, was seen; a later one was not."""
+    """A repeated record and one older than a known one were seen; a later one was not."""
     progress = restored()
     assert not progress.was_seen(record(5))
     assert progress.was_seen(record(5))
@@ -29,7 +29,7 @@ def test_a_record_is_seen_once() -> None:
 
 
 def test_a_live_measurement_is_never_seen_before() -> None:
-    """What has no record number cannot be recognised, and moves no cursor."""
+    """A live measurement has no record number, is never recognised, and moves no cursor."""
     progress = restored()
     assert not progress.was_seen(record(None))
     assert not progress.was_seen(record(None))
@@ -44,7 +44,10 @@ def test_records_up_to_the_saved_cursor_were_seen() -> None:
 
 
 def test_a_quantity_that_is_durable_beyond_the_cursor_was_seen() -> None:
-    """Another quantity held the cursor back: what is durable of this one is not taken again."""
+    """
+    If another quantity holds the cursor back, durable records of this quantity are still
+    recognised.
+    """
     progress = restored(cursor=2, through=4)
     assert progress.was_seen(record(4))
     assert not progress.was_seen(record(5))
@@ -53,7 +56,7 @@ def test_a_quantity_that_is_durable_beyond_the_cursor_was_seen() -> None:
 
 
 def test_marks_that_are_saved_do_not_take_progress_back() -> None:
-    """A new lease reads the marks again, which may be behind what this process has taken."""
+    """Reading saved marks again for a new lease does not set back the progress of this process."""
     progress = restored()
     assert not progress.was_seen(record(7))
     progress.restore(SENSOR, {1}, {cursor_of(SENSOR): 3})
@@ -61,7 +64,7 @@ def test_marks_that_are_saved_do_not_take_progress_back() -> None:
 
 
 def test_the_cursor_stops_before_an_open_interval() -> None:
-    """A record in an open interval is in memory only: the cursor stays below it."""
+    """A record in an open interval is only in memory, so the cursor stays before it."""
     progress = restored()
     progress.was_seen(record(5))
     progress.was_seen(record(8))
@@ -75,7 +78,7 @@ def test_the_cursor_stops_before_an_open_interval() -> None:
 
 
 def test_a_sensor_with_a_batch_moves_no_cursor() -> None:
-    """Only what leaves with this flush is durable; what stays in a batch is not."""
+    """Records in a batch that is not flushed are not durable, so the cursor stays before them."""
     progress = restored()
     progress.restore(OTHER_SENSOR, {1}, {})
     progress.was_seen(record(5))
