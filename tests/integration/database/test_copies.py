@@ -1,0 +1,47 @@
+"""The databases that tests get: copies of a migrated one, which must not be told from it."""
+
+import pytest
+
+from simulators.stack.postgres import Postgres
+from tests.fixtures.database import Database, create_database
+from tests.fixtures.vault import Office, create_vault
+
+pytestmark = pytest.mark.database
+
+_RIGHTS = """
+SELECT pg_get_userbyid(datdba), a.grantor, a.grantee, a.privilege_type
+FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) a
+WHERE datname = current_database() ORDER BY 2, 3, 4
+"""
+_SETTINGS = """
+SELECT setdatabase = 0, setrole::regrole::text, unnest(setconfig) FROM pg_db_role_setting
+WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+ORDER BY 1, 2, 3
+"""
+
+
+def _alike(one: Database, other: Database) -> None:
+    for query in (_RIGHTS, _SETTINGS):
+        rows = one.fetch(query)
+        assert rows
+        assert rows == other.fetch(query)
+    schema = "SELECT number, digest FROM public.vv_migrations ORDER BY number"
+    assert one.fetch(schema) == other.fetch(schema)
+
+
+def test_a_copy_has_the_rights_of_a_migrated_database(postgres: Postgres, office: Office) -> None:
+    """Owner, grants and presets of both databases are those that their migrations give."""
+    migrated = create_database(postgres)
+    _alike(migrated, office.telemetry)
+    vault = create_vault(postgres, office.folder)
+    _alike(vault, office.vault)
+    for made in (migrated, vault):
+        made.drop()
+
+
+def test_a_copy_is_of_one_test(database: Database, office: Office) -> None:
+    """What one test writes, no other finds: the template stays empty."""
+    assert database is office.telemetry
+    for name in ("series", "permissions", "observations"):
+        assert database.fetch(f"SELECT count(*) FROM vv.{name}") == [(0,)]  # noqa: S608 - constants
+    assert office.vault.fetch("SELECT count(*) FROM vault.subjects") == [(0,)]
