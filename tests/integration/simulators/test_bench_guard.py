@@ -1,15 +1,32 @@
 """The benchmark refuses to run with a guarantee switched off."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from benchmarks import guard
 from benchmarks.errors import Refused
 from benchmarks.world.database import Telemetry
-from tests.fixtures.database import Database
+from simulators.stack.postgres import Postgres
+from tests.fixtures.database import Database, Template, create_database, programs
 
 pytestmark = pytest.mark.database
+
+
+@pytest.fixture(scope="module")
+def durable(run_folder: Path) -> Iterator[Template]:
+    """A database on a server whose commits wait for the disk."""
+    server = Postgres(folder=run_folder / "durable", programs=programs())
+    server.start()
+    yield Template(create_database(server))
+    server.stop()
+
+
+@pytest.fixture
+def database(durable: Template) -> Database:
+    """A telemetry database for this test alone."""
+    return durable.copy()
 
 
 @pytest.fixture
