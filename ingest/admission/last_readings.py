@@ -104,13 +104,23 @@ class LastReadings:
         self._late["time"][entries] = times_ms
         self._late["owner"][entries] = owners
 
+    def has_late(self, slots: Ints, times_ms: Ints, intervals_ms: Ints, owners: Ints) -> Bools:
+        """Return (readings,) whether it is kept as a late reading. Arguments as for `note`."""
+        return self._is_kept(
+            _late_entries(slots, times_ms // intervals_ms), slots, times_ms, owners
+        )
+
+    def _is_kept(self, entries: Words, slots: Ints, times_ms: Ints, owners: Ints) -> Bools:
+        known = self._late.take(entries)
+        is_there: Bools = known["slot"] == slots
+        is_there &= known["time"] == times_ms
+        is_there &= known["owner"] == owners
+        return is_there
+
     def forget_late(self, slots: Ints, times_ms: Ints, intervals_ms: Ints, owners: Ints) -> None:
         """Undo `note_late` for readings that have not been overwritten. Arguments as for it."""
         entries = _late_entries(slots, times_ms // intervals_ms)
-        known = self._late.take(entries)
-        is_there = (known["slot"] == slots) & (known["time"] == times_ms)
-        is_there &= known["owner"] == owners
-        self._late["slot"][entries[is_there]] = _EMPTY
+        self._late["slot"][entries[self._is_kept(entries, slots, times_ms, owners)]] = _EMPTY
 
     def taken_by(
         self, slots: Ints, times_ms: Ints, intervals_ms: Ints, owners: Ints
@@ -256,7 +266,13 @@ class Reservation:
     def claim(self, claim: Claim) -> None:
         """Reserve the intervals of the readings in *claim*."""
         if (late := claim.late) is not None:
+            # A reading that is kept already is that of an earlier delivery of the same envelope.
+            # If this delivery turns out to be a duplicate, its release must not forget it.
+            late = late.of(
+                ~self._readings.has_late(late.slots, late.times_ms, late.intervals_ms, late.owners)
+            )
             self._readings.note_late(late.slots, late.times_ms, late.intervals_ms, late.owners)
+            claim = msgspec.structs.replace(claim, late=late)
         new = claim.newest.newest()
         before = self._readings.note(new.slots, new.times_ms, new.intervals_ms, new.owners)
         self._claims.append((claim, _Undo(new, before)))

@@ -182,10 +182,14 @@ def conclude(plan: Plan, known: Mapping[int, bytes]) -> tuple[list[Fate], list[i
 
 
 def unstored(
-    plan: Plan, fates: Sequence[Fate], conflicts: Collection[int], rowless: Collection[int]
+    plan: Plan, fates: Sequence[Fate], conflicts: Collection[int], differing: Collection[int]
 ) -> list[int]:
     """
-    Return the envelope indexes of admitted deliveries of which nothing is stored, now or before.
+    Return the envelope indexes of admitted deliveries that are not known to be stored as admitted.
+
+    A duplicate may be admitted in more than was stored of it, for instance because a permission
+    came in between. Only if it is admitted whole, and the ledger counts as many observations, is
+    it known that all of it is stored.
 
     Args:
         plan: The plan.
@@ -194,16 +198,20 @@ def unstored(
 
         conflicts: Envelope indexes, as `conclude` returned them.
 
-        rowless: Envelope indexes of deliveries that the ledger knew before, but not as accepted.
+        differing: Envelope indexes of deliveries that the ledger knew before, but not as accepted
+            with the number of observations that the plan admits.
     """
     if fates.count(STORED) == len(fates):
         return []
+    blocks = plan.admission.blocks
+    partly = set(blocks.envelopes[blocks.codes != 0].tolist())
     found = []
     for index, (fate, verdict) in enumerate(zip(fates, plan.admission.verdicts, strict=True)):
         if verdict is not None or fate == STORED:
             continue
         first = plan.repeats.get(index, index)
-        is_stored = first not in rowless and plan.verdicts[first] is None
+        is_whole = first not in differing and first not in partly
+        is_stored = fates[first] == STORED or (is_whole and plan.verdicts[first] is None)
         if fate[0] is not Outcome.DUPLICATE or index in conflicts or not is_stored:
             found.append(index)
     return found

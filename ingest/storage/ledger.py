@@ -88,7 +88,7 @@ async def claim(
 
     Returns:
         The deliveries that the ledger knew before, with the digest there; and those of them that
-        the ledger does not have as accepted.
+        the ledger does not have as accepted with the planned number of observations.
 
     Raises:
         Repeated: An identity that was taken for new is in the ledger. The transaction has failed.
@@ -129,18 +129,20 @@ async def _claim_carefully(
                 # Another transaction has taken some of them in the meantime.
                 before = await _before(cursor, old)
     known = {index: before[row.identity] for index, row in old}
-    rowless = {index for index, (_, outcome) in known.items() if outcome != ledger_code(None)}
-    return {index: digest for index, (digest, _) in known.items()}, rowless
+    differing = {
+        index for index, row in old if known[index][1:] != (ledger_code(None), row.observations)
+    }
+    return {index: digest for index, (digest, *_) in known.items()}, differing
 
 
 async def _before(
     cursor: AsyncCursor, claims: Sequence[tuple[int, LedgerRow]]
-) -> dict[EnvelopeId, tuple[bytes, int]]:
-    """Return the digest and the outcome that the ledger has for each of *claims*."""
+) -> dict[EnvelopeId, tuple[bytes, int, int]]:
+    """Return digest, outcome and number of observations in the ledger for each of *claims*."""
     columns = columns_of([row for _, row in claims])
     await cursor.execute(QUERIES["outcomes_before"], columns[:3])
     found = await cursor.fetchall()
-    return {EnvelopeId((a, s), n): (digest, outcome) for a, s, n, digest, outcome in found}
+    return {EnvelopeId((a, s), n): (d, outcome, count) for a, s, n, d, outcome, count in found}
 
 
 def columns_of(some: Sequence[LedgerRow]) -> list[list[Any]]:

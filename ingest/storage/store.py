@@ -212,14 +212,14 @@ class PostgresStore:
             plan = replan(await self._changes(connection, plan, epoch))
             if plan.epoch != epoch:
                 await ledger.decide_under(connection, plan.epoch)
-        known, rowless = await ledger.claim(connection, plan, are_settled=are_settled)
+        known, differing = await ledger.claim(connection, plan, are_settled=are_settled)
         fates, conflicts = conclude(plan, known)
         copy_s = await self._copy(connection, plan, known)
         repeated = await self._quarantine_all(connection, plan, fates, conflicts, known)
         await ledger.mark_spools(connection, watermarks)
         if known or repeated:
             await ledger.outlast(connection)
-        lost = unstored(plan, fates, conflicts, rowless)
+        lost = unstored(plan, fates, conflicts, differing)
         stored = Stored(plan, fates, self._now_ms(), copy_s, repeated, lost)
         new = (one for one, i in zip(plan.claims, plan.firsts, strict=True) if i not in known)
         self._doubt = _Doubt(transaction, next(new, None), plan.opened, stored)

@@ -43,8 +43,9 @@ FROM unnest(%b::text[], %b::bytea[], %b::bigint[]) AS w (agent, spool_id, sequen
 JOIN vv.envelopes e USING (agent, spool_id, sequence);
 
 -- name: outcomes_before
--- Returns those of the given envelopes that the ledger has, each with its digest and outcome.
-SELECT e.agent, e.spool_id, e.sequence, e.digest, e.outcome
+-- Returns those of the given envelopes that the ledger has, each with its digest, outcome and number
+-- of observations.
+SELECT e.agent, e.spool_id, e.sequence, e.digest, e.outcome, e.observations
 FROM unnest(%b::text[], %b::bytea[], %b::bigint[]) AS w (agent, spool_id, sequence)
 JOIN vv.envelopes e USING (agent, spool_id, sequence);
 

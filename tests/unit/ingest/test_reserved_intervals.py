@@ -233,6 +233,45 @@ def test_only_what_is_stored_ever_refuses_for_good(
         assert taken == ([] if bucket in buckets else [bucket * 1000 + 50])
 
 
+@pytest.mark.parametrize("newer", [(), (600_000,)], ids=["alone", "behind a newer one"])
+def test_duplicate_gives_back_no_more_than_it_added(newer: tuple[int, ...]) -> None:
+    """What was stored of the first delivery keeps its interval when the duplicate is released."""
+    last = LastReadings()
+    if newer:
+        assert stored(last, sent(HOME, *newer, sequence=9)) == list(newer)
+    first = sent(HOME, 0)
+    assert stored(last, first) == [0]
+    # By now it is admitted in more than was stored of it.
+    again = sent(HOME, 0, 1000)
+    reserved = last.reserve()
+    assert decide(again, reserved=reserved).verdicts == [None]
+    reserved.settle(owners_of([again]))
+    assert stored(last, sent(WORK, 500)) == []
+    assert stored(last, sent(WORK, 1500, sequence=2)) == [1500]
+
+
+def test_duplicate_keeps_its_interval_only_if_all_of_it_is_known_to_be_stored() -> None:
+    """Not if the ledger counts other observations, nor if a block of it is refused by now."""
+    whole, differing = sent(HOME, 0), sent(HOME, 10_000, sequence=2)
+    partly, again = sent(HOME, 20_000, sequence=3), sent(HOME, 30_000, sequence=4)
+    for one in (partly, again):
+        assert one.body is not None
+        one.body.blocks.append(pack_block(Code.PULSE_RATE, [START_MS], [70]))
+    # The last is stored by this flush, and comes twice in it: both are one envelope.
+    some = [whole, differing, partly, again, again]
+    admission = admit(
+        some,
+        permissions=knowing_two(interval_ms=1),
+        last=LastReadings().reserve(),
+        clock=ClockRules(),
+        now_ms=NOW_MS,
+    )
+    plan = make_plan(admission, some)
+    assert plan.repeats == {4: 3}
+    duplicate = (Outcome.DUPLICATE, None)
+    assert unstored(plan, [duplicate] * 3 + [STORED, duplicate], [], {1}) == [1, 2]
+
+
 def test_what_is_unstored_is_what_was_admitted_and_has_no_rows() -> None:
     """
     Unstored blocks are those that were admitted and have no rows; a duplicate of a stored one
