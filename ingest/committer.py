@@ -25,6 +25,8 @@ from runtime.logs import Log
 
 _MAX_ROUNDS: Final = 4
 """How often deliveries that must wait are taken out of a batch before the rest is decided."""
+_AT_ONCE: Final = 64
+"""Gateways whose receipts are prepared before other tasks run: each may cost an X25519."""
 
 _log = Log("ingest.committer")
 T = TypeVar("T")
@@ -213,10 +215,15 @@ class Committer:
     async def _load(self, store: Store, spools: set[Spool]) -> None:
         """Load the settled sequences of those of *spools* that are not in memory."""
         unknown = self._settlements.unknown(spools)
-        if unknown:
-            for spool, through, runs in await store.read_spools(unknown):
-                self._settlements.load(spool, through, runs)
-                self._sender.learned(spool)
+        if not unknown:
+            return
+        found = await store.read_spools(unknown)
+        for spool, through, runs in found:
+            self._settlements.load(spool, through, runs)
+        loaded = [spool for spool, _, _ in found]
+        for start in range(0, len(loaded), _AT_ONCE):
+            self._sender.learned(loaded[start : start + _AT_ONCE])
+            await asyncio.sleep(0)
 
     async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """

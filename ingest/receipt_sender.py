@@ -1,7 +1,7 @@
 """Sends receipts to agents, and reads from their states which form of receipt they understand."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from ingest.admission.permissions import Changes
@@ -88,9 +88,16 @@ class ReceiptSender:
         self._owes.set()
         return spools
 
-    def learned(self, spool: Spool) -> None:
-        """Apply the floor that was told of *spool* before its settled sequences were loaded."""
-        self._floors.learned(spool, now=self._now())
+    def learned(self, spools: Sequence[Spool]) -> None:
+        """
+        Prepare receipts of *spools*, whose settled sequences were loaded from the database.
+
+        Keys are agreed on here, like the session key before the first flush of a gateway, so that
+        no receipt is late because of it. Floors that were told of the spools before are applied.
+        """
+        for spool in spools:
+            self._floors.learned(spool, now=self._now())
+        self._receipts.prepare([agent for agent, _ in spools])
 
     def changed(self, changes: Changes) -> None:
         """Send the receipts and apply the floors that waited for a lease key in *changes*."""

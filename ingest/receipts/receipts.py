@@ -6,6 +6,7 @@ wait, because an agent ignores a form that it cannot read or no longer accepts. 
 takes no memory but the agent's name; the next receipt reports the same sequences.
 """
 
+import contextlib
 import enum
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -116,25 +117,45 @@ class Receipts:
         return bool(self._waiting)
 
     def recognised(self, agents: Iterable[str]) -> list[str]:
-        """Return those of *agents* whose receipts wait for a lease key."""
-        unasked = Wait.NO_STATE
-        return [agent for agent in agents if self._waiting.get(agent, unasked) is not unasked]
+        """Return those of *agents* whose receipts wait, so that each is tried again."""
+        found = [agent for agent in agents if agent in self._waiting]
+        for agent in found:
+            self._end_wait(agent)
+        return found
+
+    def prepare(self, agents: Sequence[str]) -> None:
+        """
+        Agree on keys with *agents* before their first receipts are due.
+
+        Agents that are known to read only plain receipts are left out, and so are those without a
+        usable lease key.
+        """
+        for agent, (standing, lease_key) in zip(agents, self._peers(agents), strict=True):
+            is_proven = standing != JSON and self._reads_proven.get(agent, True)
+            if is_proven and lease_key != NO_KEY:
+                with contextlib.suppress(WeakKey):
+                    self._proofs.with_agent(agent, lease_key)
 
     def write(self, due: Sequence[tuple[str, list[SpoolReceipt]]]) -> list[tuple[str, bytes]]:
         """Return agent and payload of each receipt that can be sent; the other agents wait."""
         if not due:
             return []
         written = []
+        due = [one for one in due if not self._is_unheard(one[0])]
         peers = self._peers([agent for agent, _ in due])
         for (agent, spools), (standing, lease_key) in zip(due, peers, strict=True):
             found = self._write_one(agent, spools, standing, lease_key)
             if isinstance(found, Wait):
                 self._wait(agent, found)
             else:
-                if agent in self._waiting:
-                    self.waiting[self._waiting.pop(agent)] -= 1
+                self._end_wait(agent)
                 written.append((agent, found))
         return written
+
+    def _is_unheard(self, agent: str) -> bool:
+        """Return whether *agent* waits for its state, which has not come since."""
+        is_waiting = self._waiting.get(agent) is Wait.NO_STATE
+        return is_waiting and agent not in self._reads_proven
 
     def _write_one(
         self, agent: str, spools: list[SpoolReceipt], standing: int, lease_key: bytes
@@ -153,6 +174,10 @@ class Receipts:
             return receipt.encode_proven(spools, self._proofs.with_agent(agent, lease_key))
         except WeakKey:
             return Wait.WEAK_KEY
+
+    def _end_wait(self, agent: str) -> None:
+        if (why := self._waiting.pop(agent, None)) is not None:
+            self.waiting[why] -= 1
 
     def _wait(self, agent: str, why: Wait) -> None:
         if (before := self._waiting.get(agent)) is not None:

@@ -149,6 +149,27 @@ async def test_nothing_is_acknowledged_before_its_commit() -> None:
         assert read(payload) == [receipt.SpoolReceipt(SPOOL, 1)]
 
 
+async def test_keys_are_agreed_on_before_the_first_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Like the session key, when a gateway is met: not while its first receipt is due."""
+    agreed: list[str] = []
+
+    def counted(key: X25519PrivateKey, lease_public: bytes, agent: str) -> agreement.Agreement:
+        agreed.append(agent)
+        return genuine(key, lease_public, agent)
+
+    genuine = agreement.of_ingest
+    monkeypatch.setattr(agreement, "of_ingest", counted)
+    store = MemoryStore(failures=[Unavailable("08006"), Unavailable("08006")])
+    async with running(store) as one:
+        one.receiver.feed(delivery(envelopes(1)[0]))
+        await one.until(lambda: not store.failures)
+        assert agreed == [AGENT]
+        assert store.flushes == []
+        one.receiver.feed(told())
+        await one.until(lambda: bool(one.receiver.published))
+        assert agreed == [AGENT]
+
+
 async def test_poison_is_bisected() -> None:
     """One envelope that the database cannot store is quarantined; the others are stored."""
     sent = envelopes(8)

@@ -37,10 +37,13 @@ class Peers:
 
     def __init__(self, standing: int = SEALED, lease_key: bytes = LEASE_PUBLIC) -> None:
         self.standing, self.lease_key = standing, lease_key
+        self.asked = 0
+        """How many agents were looked up."""
 
     def __call__(self, agents: object) -> list[tuple[int, bytes]]:
         """Return the same for each agent."""
         assert isinstance(agents, list)
+        self.asked += len(agents)
         return [(self.standing, self.lease_key)] * len(agents)
 
 
@@ -107,7 +110,8 @@ def test_what_an_agent_might_not_believe_is_not_sent(
     assert found.write([(AGENT, SPOOLS)]) == []
     assert {one: count for one, count in found.waiting.items() if count} == {why: 1}
     is_of_key = why is not Wait.NO_STATE
-    assert found.recognised([OTHER, AGENT]) == [AGENT] * is_of_key
+    assert found.recognised([OTHER, AGENT]) == [AGENT]
+    assert found.recognised([OTHER, AGENT]) == []
     peers.lease_key = LEASE_PUBLIC
     assert found.heard(AGENT, reads_proven=True) is not is_of_key
     assert len(found.write([(AGENT, SPOOLS)])) == 1
@@ -122,6 +126,52 @@ def test_news_is_what_changes_the_form() -> None:
     assert not found.heard(AGENT, reads_proven=False)
     assert found.heard(AGENT, reads_proven=True)
     assert found.heard(AGENT, reads_proven=False)
+
+
+def test_an_agent_that_is_not_heard_is_not_looked_up_for_each_receipt() -> None:
+    """While a backlog is drained, the states of all gateways wait behind it at the broker."""
+    peers = Peers()
+    found = receipts(peers)
+    for _ in range(3):
+        assert found.write([(AGENT, SPOOLS)]) == []
+    assert peers.asked == 1
+    # Trust has let it send JSON since: such a device need not publish a state.
+    peers.standing, peers.lease_key = JSON, NO_KEY
+    assert found.recognised([AGENT]) == [AGENT]
+    assert len(found.write([(AGENT, SPOOLS)])) == 1
+
+
+@pytest.mark.parametrize(
+    ("peers", "reads_proven", "agreements"),
+    [
+        pytest.param(Peers(), None, 2, id="not heard"),
+        pytest.param(Peers(), True, 2, id="reads proofs"),
+        pytest.param(Peers(), False, 0, id="reads none"),
+        pytest.param(Peers(lease_key=NO_KEY), True, 0, id="no key"),
+        pytest.param(Peers(JSON), None, 0, id="json"),
+        pytest.param(Peers(lease_key=b"\x01" + bytes(31)), True, 1, id="small order"),
+    ],
+)
+def test_keys_are_agreed_on_before_the_first_receipt(
+    peers: Peers, reads_proven: bool | None, agreements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first receipt is not late for it; who needs no proof costs no agreement."""
+    agreed: list[str] = []
+
+    def counted(key: X25519PrivateKey, lease_public: bytes, agent: str) -> agreement.Agreement:
+        agreed.append(agent)
+        return genuine(key, lease_public, agent)
+
+    genuine = agreement.of_ingest
+    monkeypatch.setattr(agreement, "of_ingest", counted)
+    found = receipts(peers)
+    if reads_proven is not None:
+        found.heard(AGENT, reads_proven=reads_proven)
+    found.prepare([AGENT])
+    assert len(agreed) == agreements
+    found.heard(AGENT, reads_proven=agreements == 2)
+    found.write([(AGENT, SPOOLS)])
+    assert len(agreed) == agreements
 
 
 def test_what_is_remembered_of_agents_is_bounded() -> None:
