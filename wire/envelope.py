@@ -31,6 +31,12 @@ SPOOL_ID_BYTES: Final = 16
 HANDLE_BYTES: Final = 16
 _TAG_BYTES: Final = 16
 
+MAX_SEQUENCE: Final = 1 << 62
+"""
+Sequences stay below it, in envelopes, floors and receipts alike: an envelope that no receipt could
+report would make every later receipt of its spool unreadable.
+"""
+
 MAX_TIME_MS: Final = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z, the last time that every part of the system can represent."""
 
@@ -144,7 +150,7 @@ def decode_envelope(payload: bytes) -> Envelope:
         raise UnsupportedVersion("cipher suite")
     if not (
         len(envelope.spool_id) == SPOOL_ID_BYTES
-        and 0 < envelope.sequence < 1 << 63
+        and 0 < envelope.sequence < MAX_SEQUENCE
         and len(envelope.wrapped_key) == WRAPPED_KEY_BYTES
         and len(envelope.sealed) > _TAG_BYTES
     ):

@@ -17,6 +17,7 @@ from wire.envelope import (
     MAX_BLOCKS,
     MAX_ENVELOPE_BYTES,
     MAX_OBSERVATIONS,
+    MAX_SEQUENCE,
     Block,
     Body,
     check_body,
@@ -91,7 +92,9 @@ class JsonEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spool_id: _Hex16
     sequence: Annotated[
         int,
-        Meta(ge=1, le=(1 << 63) - 1, description="1, 2, 3 and so on in a spool; never restarts."),
+        Meta(
+            ge=1, le=MAX_SEQUENCE - 1, description="1, 2, 3 and so on in a spool; never restarts."
+        ),
     ]
     handle: _Hex16
     lease: Annotated[int, Meta(ge=0, lt=1 << 32)]

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from wire.agreement import Agreement, is_proof, prove
-from wire.envelope import SPOOL_ID_BYTES
+from wire.envelope import MAX_SEQUENCE, SPOOL_ID_BYTES
 from wire.errors import BadProof, Malformed, TooLarge, Unproven, UnsupportedVersion
 
 VERSION: Final = 1
@@ -28,8 +28,6 @@ MAX_PROOFS: Final = 8
 """How many keys ingest may have at once."""
 MAX_SPOOLS: Final = 16
 MAX_RANGES: Final = 128
-MAX_SEQUENCE: Final = 1 << 62
-"""Sequences stay below it, so that an agent always finds one above those that are settled."""
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 

@@ -13,6 +13,7 @@ import msgspec
 
 from wire import totals
 from wire.agreement import Agreement, is_proof, prove
+from wire.envelope import MAX_SEQUENCE
 from wire.errors import Malformed
 
 MAX_STATE_BYTES: Final = 8192
@@ -102,7 +103,7 @@ def decode(data: bytes) -> State:
 def _is_sound(spool: SpoolState) -> bool:
     return (
         _SPOOL_ID.fullmatch(spool.spool_id) is not None
-        and 0 <= spool.floor < 1 << 63
+        and 0 <= spool.floor <= MAX_SEQUENCE
         and 0 <= spool.depth < 1 << 63
     )
 

@@ -11,10 +11,8 @@ from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Iterator
 
 from ingest.values.delivery import EnvelopeId, Spool
+from wire.envelope import MAX_SEQUENCE
 from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
-
-_NO_SEQUENCE = 1 << 63
-"""A number above all sequences."""
 
 _MAX_RUNS = 8 * MAX_RANGES
 """
@@ -71,7 +69,7 @@ class Ranges:
         """Return whether *sequence* is known to be settled."""
         if sequence <= self.through:
             return True
-        index = bisect_right(self._runs, (sequence, _NO_SEQUENCE)) - 1
+        index = bisect_right(self._runs, (sequence, MAX_SEQUENCE)) - 1
         return index >= 0 and sequence <= self._runs[index][1]
 
     def raise_to(self, through: int) -> bool:
@@ -102,7 +100,7 @@ class Ranges:
     def _latest(self) -> Iterator[int]:
         """Yield the indexes of the runs with recently settled sequences, the latest first."""
         for sequence in reversed(self._recent or ()):
-            index = bisect_right(self._runs, (sequence, _NO_SEQUENCE)) - 1
+            index = bisect_right(self._runs, (sequence, MAX_SEQUENCE)) - 1
             if index >= 0 and sequence <= self._runs[index][1]:
                 yield index
 

@@ -19,11 +19,11 @@ from ingest.storage.quarantine import sealer_to
 from runtime.version import VERSION
 from wire import agreement, envelope, json_envelope, lease, receipt, sealing, state, topics
 from wire.agreement import Agreement
-from wire.envelope import Body, pack_block
+from wire.envelope import MAX_SEQUENCE, Body, pack_block
 from wire.lease import Grant, Lease
 from wire.policy import Aggregate, Rule
 from wire.quantities import MISSING
-from wire.receipt import MAX_SEQUENCE, SpoolReceipt
+from wire.receipt import SpoolReceipt
 from wire.state import SpoolState, State
 
 HERE: Final = Path(__file__).parent

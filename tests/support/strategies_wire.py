@@ -2,14 +2,14 @@
 
 from hypothesis import strategies as st
 
-from wire.envelope import MAX_TIME_MS, Block, Body, Envelope, pack_block
+from wire.envelope import MAX_SEQUENCE, MAX_TIME_MS, Block, Body, Envelope, pack_block
 from wire.policy import Aggregate, Rule
 from wire.quantities import MISSING, all_quantities
 
 agents = st.text("0123456789abcdef", min_size=16, max_size=16)
 spool_ids = st.binary(min_size=16, max_size=16)
 handles = st.binary(min_size=16, max_size=16)
-sequences = st.integers(1, (1 << 63) - 1)
+sequences = st.integers(1, MAX_SEQUENCE - 1)
 starts = st.integers(0, MAX_TIME_MS - (1 << 40))
 codes = st.sampled_from([int(q.code) for q in all_quantities()])
 values = st.one_of(

@@ -97,7 +97,8 @@ ON CONFLICT (agent, spool_id) DO UPDATE SET through = greatest(vv.spools.through
 -- name: read_spools
 -- Returns a row for each settled run above the watermark `through`, or one row without a run. An
 -- envelope that an operator gave up (outcome 3) does not count until its agent sends it again: it may
--- be a forgery of an envelope that the agent has never sent. Only the highest rows of a spool are
+-- be a forgery of an envelope that the agent has never sent. Versions before 0.2 stored sequences from
+-- 2^62 on, which no receipt can report: they do not count either. Only the highest rows of a spool are
 -- read, more than ingest remembers; if a sequence below arrives again, the ledger decides.
 WITH wanted AS (
     SELECT w.agent, w.spool_id, coalesce(s.through, 0) AS through
@@ -109,7 +110,7 @@ WITH wanted AS (
     FROM wanted w CROSS JOIN LATERAL (
         SELECT l.sequence FROM vv.envelopes l
         WHERE l.agent = w.agent AND l.spool_id = w.spool_id AND l.sequence > w.through
-            AND l.outcome <> 3
+            AND l.sequence < 1::bigint << 62 AND l.outcome <> 3
         ORDER BY l.sequence DESC LIMIT 20000
     ) e
 ), runs AS (

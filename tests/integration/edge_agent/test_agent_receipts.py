@@ -18,7 +18,8 @@ from tests.fixtures.pki import Certificates
 from tests.integration.edge_agent.test_agent_end_to_end import Process
 from wire import agreement
 from wire import receipt as wire_receipt
-from wire.receipt import MAX_SEQUENCE, SpoolReceipt
+from wire.envelope import MAX_SEQUENCE
+from wire.receipt import SpoolReceipt
 from wire.state import LEASE_2, RECEIPT_2, is_floor_proven
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]

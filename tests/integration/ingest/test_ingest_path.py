@@ -21,7 +21,7 @@ from tests.fixtures.ingest import (
 )
 from tests.support.seed_permissions import Seed, change, sow, withdraw
 from wire import json_envelope, state, topics
-from wire.envelope import Body, decode_envelope, encode_envelope
+from wire.envelope import MAX_SEQUENCE, Body, decode_envelope, encode_envelope
 from wire.policy import Rule
 from wire.quantities import Code
 
@@ -314,6 +314,41 @@ async def test_json_is_for_agents_that_may_and_is_sealed_in_quarantine(world: Wo
     ((kept,),) = world.database.fetch("SELECT payload FROM vv.quarantine")
     assert isinstance(kept, bytes)
     assert unseal(kept, world.key) == bad
+
+
+async def test_sequence_that_no_receipt_can_report_is_refused(world: World) -> None:
+    """It would spoil every later receipt of its spool; the same holds in JSON, and for floors."""
+    device = Seed(agent="aaaaaaaaaaaaaaaa", handle=b"J" * 16, format="json")
+    sow(world.database, SEED, device)
+    async with world.agent(SEED.agent) as agent:
+        # Stored by a version that did not refuse it.
+        with psycopg.connect(world.database.dsn()) as connection:
+            connection.execute(
+                "INSERT INTO vv.envelopes"
+                " (agent, spool_id, sequence, digest, outcome, observations)"
+                " VALUES (%s, %s, %s, %s, 0, 1)",
+                [agent.name, agent.spool_id, MAX_SEQUENCE, bytes(16)],
+            )
+        async with world.running() as app:
+            await agent.publish(agent.seal(heart_rate(70)))
+            sealer = agent.sealer_to(world.key)
+            for sequence in (MAX_SEQUENCE, (1 << 63) - 1):
+                sealed = sealer.seal(heart_rate(71), sequence=sequence)
+                await agent.publish(encode_envelope(sealed))
+            await until(lambda: agent.settled(1) and settled(app) == 3)
+            floor = state.SpoolState(agent.spool_id.hex(), MAX_SEQUENCE + 1, 0)
+            await agent.tell([state.RECEIPT_2], floor)
+            await until(lambda: metric(app, "unreadable_states_total", reason="malformed") == 1)
+            async with world.agent(device.agent, reads=None) as other:
+                body = heart_rate(72, handle=device.handle, lease=0)
+                await other.publish(json_envelope.encode(other.spool_id, MAX_SEQUENCE, body))
+                await other.publish(json_envelope.encode(other.spool_id, 1, body))
+                await until(lambda: other.settled(1))
+            assert metric(app, "refused_envelopes_total", reason="malformed") == 3
+            assert agent.unbelieved == []
+            assert agent.told[0].through == 1
+            assert agent.told[0].ranges == []
+    assert rows(world) == 2
 
 
 async def test_withdrawal_excludes_a_flush_in_flight(world: World) -> None:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from tests.support.strategies_wire import bodies, sequences, spool_ids
 from vitalveil.schema import main as print_schema
-from wire.envelope import MAX_ENVELOPE_BYTES, Block, Body
+from wire.envelope import MAX_ENVELOPE_BYTES, MAX_SEQUENCE, Block, Body
 from wire.errors import Malformed, TooLarge, UnsupportedVersion, WireError
 from wire.json_envelope import decode, encode, json_schema, looks_like_json
 from wire.quantities import MISSING
@@ -172,7 +172,7 @@ def test_what_the_schema_rejects_the_decoder_rejects(data: st.DataObject) -> Non
         pytest.param(with_field(spool_id="A" * 32), id="upper case"),
         pytest.param(with_field(handle="0" * 32 + "\n"), id="line feed"),
         pytest.param(with_field(sequence=0), id="sequence 0"),
-        pytest.param(with_field(sequence=1 << 63), id="large sequence"),
+        pytest.param(with_field(sequence=MAX_SEQUENCE), id="large sequence"),
         pytest.param(with_field(lease=-1), id="lease"),
         pytest.param(with_field(blocks=[]), id="no blocks"),
         pytest.param(with_block(quantity="mood"), id="unknown quantity"),

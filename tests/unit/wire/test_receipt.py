@@ -6,14 +6,20 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire import agreement, receipt
+from wire import agreement, receipt, state
 from wire.agreement import Agreement
+from wire.envelope import (
+    MAX_SEQUENCE,
+    WRAPPED_KEY_BYTES,
+    Envelope,
+    decode_envelope,
+    encode_envelope,
+)
 from wire.errors import BadProof, Malformed, TooLarge, Unproven, UnsupportedVersion, WireError
 from wire.receipt import (
     MAX_BYTES,
     MAX_PROOFS,
     MAX_RANGES,
-    MAX_SEQUENCE,
     MAX_SPOOLS,
     Receipt,
     SpoolReceipt,
@@ -254,3 +260,14 @@ def test_two_receipts_together_cover_what_either_covers(
         n for n in range(1, 70) if one.covers(n) or other.covers(n)
     ]
     assert receipt.decode(receipt.encode([joined])).spools == [joined]
+
+
+def test_the_highest_sequence_of_an_envelope_is_the_highest_of_a_receipt() -> None:
+    """What one message may have, the others may report: a receipt of everything stays readable."""
+    highest = MAX_SEQUENCE - 1
+    outside = Envelope(1, 1, SPOOL, highest, b"k" * WRAPPED_KEY_BYTES, b"x" * 17)
+    assert decode_envelope(encode_envelope(outside)).sequence == highest
+    everything = [SpoolReceipt(SPOOL, highest)]
+    assert receipt.decode(receipt.encode(everything)).spools == everything
+    told = state.State(True, "x", spools=[state.SpoolState(SPOOL.hex(), highest + 1, 0)])
+    assert state.decode(state.encode(told)).spools[0].floor - 1 == highest

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wire import agreement, state
 from wire.agreement import Agreement
+from wire.envelope import MAX_SEQUENCE
 from wire.errors import Malformed, WireError
 from wire.state import MAX_STATE_BYTES, SpoolState, State
 
@@ -26,7 +27,12 @@ states = st.builds(
     st.integers(0, 1 << 32),
     st.booleans(),
     st.lists(
-        st.builds(SpoolState, st.binary(min_size=16, max_size=16).map(bytes.hex), counts, counts),
+        st.builds(
+            SpoolState,
+            st.binary(min_size=16, max_size=16).map(bytes.hex),
+            st.integers(0, MAX_SEQUENCE),
+            counts,
+        ),
         max_size=4,
     ),
 )
@@ -74,7 +80,7 @@ def test_no_bytes_of_a_state_raise_anything_else(data: bytes) -> None:
         {"spool_id": "AB" * 16, "floor": 0, "depth": 0},
         {"spool_id": "ab" * 16 + "\n", "floor": 0, "depth": 0},
         {"spool_id": "ab" * 16, "floor": -1, "depth": 0},
-        {"spool_id": "ab" * 16, "floor": 1 << 63, "depth": 0},
+        {"spool_id": "ab" * 16, "floor": MAX_SEQUENCE + 1, "depth": 0},
         {"spool_id": "ab" * 16, "floor": 0, "depth": -1},
         {"spool_id": "ab" * 16, "floor": 0, "depth": 1 << 63},
         {"spool_id": "ab" * 16, "floor": 0},

@@ -24,7 +24,8 @@ from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE, OTHER_SENSOR, SENSOR, a
 from tests.support import spool_appender
 from tests.support.spool_appender import KEY, SPOOL_ID
 from wire import receipt as wire_receipt
-from wire.receipt import MAX_SEQUENCE, SpoolReceipt
+from wire.envelope import MAX_SEQUENCE
+from wire.receipt import SpoolReceipt
 
 
 async def open_spool(

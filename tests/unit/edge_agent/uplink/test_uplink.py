@@ -24,7 +24,8 @@ from tests.fakes.edge_agent import HANDLE, ManualClock
 from tests.support.spool_appender import KEY, SPOOL_ID
 from wire import agreement, receipt
 from wire.agreement import Agreement
-from wire.receipt import MAX_SEQUENCE, SpoolReceipt
+from wire.envelope import MAX_SEQUENCE
+from wire.receipt import SpoolReceipt
 from wire.state import SpoolState, State
 
 INGEST = X25519PrivateKey.from_private_bytes(bytes(range(32)))
