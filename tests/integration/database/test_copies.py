@@ -1,4 +1,4 @@
-"""The databases that tests get: copies of a migrated one, which must not be told from it."""
+"""Each test gets a copy of a migrated database, with the same rights, settings and schema."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def _alike(one: Database, other: Database) -> None:
 
 
 def test_a_copy_has_the_rights_of_a_migrated_database(postgres: Postgres, office: Office) -> None:
-    """Owner, grants and presets of both databases are those that their migrations give."""
+    """Copies of both databases have the owner, grants and presets of a migrated database."""
     migrated = create_database(postgres)
     _alike(migrated, office.telemetry)
     vault = create_vault(postgres, office.folder)
@@ -40,7 +40,7 @@ def test_a_copy_has_the_rights_of_a_migrated_database(postgres: Postgres, office
 
 
 def test_a_copy_is_of_one_test(database: Database, office: Office) -> None:
-    """What one test writes, no other finds: the template stays empty."""
+    """A new copy of each database is empty, because tests never write to the template."""
     assert database is office.telemetry
     for name in ("series", "permissions", "observations"):
         assert database.fetch(f"SELECT count(*) FROM vv.{name}") == [(0,)]  # noqa: S608 - constants

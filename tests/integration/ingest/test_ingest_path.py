@@ -437,8 +437,8 @@ async def test_who_is_revoked_is_refused_on_a_live_connection(world: World) -> N
 
 async def test_who_expires_is_refused_on_a_live_connection(world: World) -> None:
     """
-    Envelopes of a connection that outlives its certificate wait until the certificate is
-    renewed.
+    Envelopes of a connection that outlives its certificate are refused without a receipt, and
+    stored after the certificate is renewed.
     """
     sow(world.database, SEED)
     end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1.5)

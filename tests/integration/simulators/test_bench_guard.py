@@ -16,7 +16,7 @@ pytestmark = pytest.mark.database
 
 @pytest.fixture(scope="module")
 def durable(run_folder: Path) -> Iterator[Template]:
-    """A database on a server whose commits wait for the disk."""
+    """The template of telemetry databases on a server whose commits wait for the disk."""
     server = Postgres(folder=run_folder / "durable", programs=programs())
     server.start()
     yield Template(create_database(server))

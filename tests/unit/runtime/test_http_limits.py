@@ -267,8 +267,8 @@ with serve(HttpSettings(), CollectorRegistry(), missing=list) as port:
 
 def test_no_descriptor_left_costs_no_processor() -> None:
     """
-    Without a free descriptor accept() is tried again every second, and waiting clients are then
-    served.
+    Without a free descriptor accept() is tried again every second, not in a busy loop, and waiting
+    clients are served afterwards.
     """
     done = subprocess.run(
         [sys.executable, "-c", _STARVED], capture_output=True, text=True, timeout=60, check=True
