@@ -33,8 +33,9 @@ _TAG_BYTES: Final = 16
 
 MAX_SEQUENCE: Final = 1 << 62
 """
-Sequences stay below it, in envelopes, floors and receipts alike: an envelope that no receipt could
-report would make every later receipt of its spool unreadable.
+Upper bound (exclusive) of sequences in envelopes and receipts, and of floors (inclusive). Without
+one common bound, an envelope above the bound of receipts would make every later receipt of its
+spool unreadable.
 """
 
 MAX_TIME_MS: Final = 253_402_300_799_999

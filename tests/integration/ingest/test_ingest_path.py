@@ -317,11 +317,14 @@ async def test_json_is_for_agents_that_may_and_is_sealed_in_quarantine(world: Wo
 
 
 async def test_sequence_that_no_receipt_can_report_is_refused(world: World) -> None:
-    """It would spoil every later receipt of its spool; the same holds in JSON, and for floors."""
+    """
+    A sequence of MAX_SEQUENCE or above is refused in a sealed and in a JSON envelope, and a
+    floor above it in a state; later receipts of the spool stay readable.
+    """
     device = Seed(agent="aaaaaaaaaaaaaaaa", handle=b"J" * 16, format="json")
     sow(world.database, SEED, device)
     async with world.agent(SEED.agent) as agent:
-        # Stored by a version that did not refuse it.
+        # An earlier version accepted this sequence.
         with psycopg.connect(world.database.dsn()) as connection:
             connection.execute(
                 "INSERT INTO vv.envelopes"

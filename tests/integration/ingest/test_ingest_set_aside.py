@@ -1,4 +1,7 @@
-"""Envelopes that wait for another flush: decided again, after a reconnect, and at a stop."""
+"""
+An envelope that waits for the result of another flush is decided exactly once, also after a
+reconnect and at a stop.
+"""
 
 import asyncio
 import contextlib
@@ -56,7 +59,7 @@ class Relay:
             self.cut()
 
     def cut(self) -> None:
-        """End every connection without a word."""
+        """Abort every connection, without a DISCONNECT packet."""
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
@@ -82,7 +85,13 @@ class Blocked:
         self._connection = connection
 
     def release(self, *, is_stored: bool) -> None:
-        """Let the flush go on; without *is_stored*, its envelope is in conflict by then."""
+        """
+        Let the flush go on.
+
+        Args:
+            is_stored: Whether the flush can store its first envelope. If not, the other
+                transaction commits a conflicting row of the ledger before.
+        """
         if is_stored:
             self._connection.rollback()
         else:
@@ -91,7 +100,7 @@ class Blocked:
 
 @contextlib.contextmanager
 def blocked(world: World, agent: Agent) -> Iterator[Blocked]:
-    """Have the flush with the first envelope of *agent* wait in its transaction."""
+    """Block the flush that contains the first envelope of *agent*, in its transaction."""
     with psycopg.connect(world.database.dsn()) as connection:
         connection.execute(
             "INSERT INTO vv.envelopes (agent, spool_id, sequence, digest, outcome, observations)"
@@ -121,13 +130,16 @@ def minute() -> int:
 async def set_aside(
     world: World, home: Agent, work: Agent, start_ms: int
 ) -> AsyncIterator[Blocked]:
-    """Have a reading of *work* wait for one of *home* in the same interval, which is blocked."""
+    """
+    Set aside a reading of *work*: it waits for a reading of *home* in the same interval, whose
+    flush is blocked.
+    """
     with blocked(world, home) as block:
         await home.publish(home.seal(heart_rate(71, start_ms=start_ms)))
         await until(lambda: waiting(world) == 1)
         second = heart_rate(70, handle=WORK.handle, start_ms=start_ms + 1000)
         await work.publish(work.seal(second))
-        # It conflicts with nothing: once it is stored, the one before was decided about.
+        # This reading has no conflict; when it is stored, the reading before was looked at too.
         other = heart_rate(60, handle=WORK.handle, start_ms=start_ms - 120_000)
         await work.publish(work.seal(other))
         await until(lambda: work.settled(2))
@@ -139,7 +151,7 @@ async def set_aside(
 async def test_reading_that_a_change_brings_into_conflict_is_decided_again(
     world: World, is_stored: bool
 ) -> None:
-    """In its transaction a flush refuses nothing for good because of what is not stored yet."""
+    """A reading that conflicts with a reading not yet stored is decided after that one's flush."""
     sow(world.database, HOME, msgspec.structs.replace(WORK, rules=()))
     start_ms = minute()
     async with (
@@ -151,7 +163,7 @@ async def test_reading_that_a_change_brings_into_conflict_is_decided_again(
             with change(world.database) as (connection, epoch):
                 await home.publish(home.seal(heart_rate(71, start_ms=start_ms)))
                 await until(lambda: waiting(world) == 1)
-                # Planned as that of an unknown handle: it reserves no interval, and meets none.
+                # The handle is still unknown, so this reading has no interval and no conflict.
                 second = heart_rate(70, handle=WORK.handle, start_ms=start_ms + 1000)
                 await work.publish(work.seal(second))
                 await until(lambda: waiting(world) == 2)
@@ -176,7 +188,10 @@ async def test_reading_that_a_change_brings_into_conflict_is_decided_again(
 async def test_what_is_set_aside_when_the_broker_reconnects_comes_again_once(
     world: World, is_stored: bool
 ) -> None:
-    """The copy of the lost connection is dropped, and the one that comes again is decided."""
+    """
+    After a reconnect the copy from the lost connection is dropped, and the redelivered copy is
+    decided.
+    """
     sow(world.database, HOME, WORK)
     async with (
         Relay(world.broker.port).serving() as relay,
@@ -192,7 +207,7 @@ async def test_what_is_set_aside_when_the_broker_reconnects_comes_again_once(
             for lost in (1, 2):
                 received = metric(app, "received_envelopes_total")
                 relay.cut()
-                # All come again, because acks are sent in the order of arrival.
+                # All three are delivered again, because acks are sent in the order of arrival.
                 await until(lambda: metric(app, "received_envelopes_total") == received + 3)  # noqa: B023 - awaited at once
                 await until(lambda: metric(app, "abandoned_envelopes_total") >= lost)  # noqa: B023 - awaited at once
             block.release(is_stored=is_stored)
@@ -209,7 +224,10 @@ async def test_what_is_set_aside_when_the_broker_reconnects_comes_again_once(
 async def test_what_is_set_aside_is_decided_before_a_stop(
     world: World, is_stored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stop waits for the flush that it waits for, and acknowledges both."""
+    """
+    A stop waits until an envelope that was set aside and the flush before it are decided and
+    acknowledged.
+    """
     sow(world.database, HOME, WORK)
     async with world.agent(HOME.agent) as home, world.agent(WORK.agent) as work:
         async with contextlib.AsyncExitStack() as stack:
@@ -241,7 +259,10 @@ async def test_what_is_set_aside_is_decided_before_a_stop(
 async def test_what_is_set_aside_at_the_end_of_a_stop_comes_at_the_next_start(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database that is away longer than a stop waits loses nothing, and doubles nothing."""
+    """
+    After a stop that did not wait long enough for the database, the next start stores every
+    envelope exactly once.
+    """
     monkeypatch.setattr(ingest.service, "_STOP_TIMEOUT_S", 0.2)
     sow(world.database, HOME, WORK)
     async with world.agent(HOME.agent) as home, world.agent(WORK.agent) as work:
@@ -256,14 +277,17 @@ async def test_what_is_set_aside_at_the_end_of_a_stop_comes_at_the_next_start(
         async with world.running() as later:
             await until(lambda: home.settled(1) and work.settled(1))
             await until(lambda: is_conserved(later))
-            # The one that was stored had to wait for its ack behind the others.
+            # The stored envelope got no ack, because an earlier one had none; so it comes again.
             assert metric(later, "envelopes_total", outcome="duplicate") == 1
             assert settled(later) == 3
     assert values(world) == [60.0, 71.0]
 
 
 async def test_duplicate_of_what_was_stored_in_part_blocks_no_fresh_reading(world: World) -> None:
-    """What a later permission would have admitted of it is not stored, so its interval is free."""
+    """
+    A duplicate reserves no interval for a quantity that was not stored at its first delivery,
+    even if a later permission admits the quantity.
+    """
     both = (*_MINUTE, Rule(Code.PULSE_RATE, interval_ms=60_000))
     sow(world.database, HOME, msgspec.structs.replace(WORK, rules=both))
     start_ms = minute()
@@ -292,7 +316,7 @@ async def test_duplicate_of_what_was_stored_in_part_blocks_no_fresh_reading(worl
             96, handle=WORK.handle, start_ms=start_ms + 1000, quantity=Code.PULSE_RATE
         )
         await work.publish(work.seal(fresh))
-        # What was stored of it keeps its interval.
+        # The stored quantity of the duplicate keeps its interval.
         late = heart_rate(71, handle=WORK.handle, start_ms=start_ms + 2000)
         await work.publish(work.seal(late))
         await until(lambda: work.settled(1) and work.settled(2))

@@ -150,7 +150,10 @@ async def test_nothing_is_acknowledged_before_its_commit() -> None:
 
 
 async def test_keys_are_agreed_on_before_the_first_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Like the session key, when a gateway is met: not while its first receipt is due."""
+    """
+    Ingest agrees on receipt keys with a gateway at its first envelope, before any commit, and not
+    again for its first receipt.
+    """
     agreed: list[str] = []
 
     def counted(key: X25519PrivateKey, lease_public: bytes, agent: str) -> agreement.Agreement:

@@ -235,13 +235,16 @@ def test_only_what_is_stored_ever_refuses_for_good(
 
 @pytest.mark.parametrize("newer", [(), (600_000,)], ids=["alone", "behind a newer one"])
 def test_duplicate_gives_back_no_more_than_it_added(newer: tuple[int, ...]) -> None:
-    """What was stored of the first delivery keeps its interval when the duplicate is released."""
+    """
+    The readings stored from the first delivery keep their interval when the duplicate's
+    reservation is released.
+    """
     last = LastReadings()
     if newer:
         assert stored(last, sent(HOME, *newer, sequence=9)) == list(newer)
     first = sent(HOME, 0)
     assert stored(last, first) == [0]
-    # By now it is admitted in more than was stored of it.
+    # The duplicate has one admitted reading more than was stored.
     again = sent(HOME, 0, 1000)
     reserved = last.reserve()
     assert decide(again, reserved=reserved).verdicts == [None]
@@ -251,13 +254,16 @@ def test_duplicate_gives_back_no_more_than_it_added(newer: tuple[int, ...]) -> N
 
 
 def test_duplicate_keeps_its_interval_only_if_all_of_it_is_known_to_be_stored() -> None:
-    """Not if the ledger counts other observations, nor if a block of it is refused by now."""
+    """
+    `unstored` lists a duplicate if the ledger has another number of observations, or if one of
+    its blocks is refused.
+    """
     whole, differing = sent(HOME, 0), sent(HOME, 10_000, sequence=2)
     partly, again = sent(HOME, 20_000, sequence=3), sent(HOME, 30_000, sequence=4)
     for one in (partly, again):
         assert one.body is not None
         one.body.blocks.append(pack_block(Code.PULSE_RATE, [START_MS], [70]))
-    # The last is stored by this flush, and comes twice in it: both are one envelope.
+    # This flush contains the last envelope twice and stores it once.
     some = [whole, differing, partly, again, again]
     admission = admit(
         some,

@@ -263,7 +263,10 @@ def test_two_receipts_together_cover_what_either_covers(
 
 
 def test_the_highest_sequence_of_an_envelope_is_the_highest_of_a_receipt() -> None:
-    """What one message may have, the others may report: a receipt of everything stays readable."""
+    """
+    The highest sequence that an envelope may have is also valid in a receipt and below a floor
+    of a state.
+    """
     highest = MAX_SEQUENCE - 1
     outside = Envelope(1, 1, SPOOL, highest, b"k" * WRAPPED_KEY_BYTES, b"x" * 17)
     assert decode_envelope(encode_envelope(outside)).sequence == highest

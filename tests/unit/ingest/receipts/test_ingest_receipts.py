@@ -38,7 +38,7 @@ class Peers:
     def __init__(self, standing: int = SEALED, lease_key: bytes = LEASE_PUBLIC) -> None:
         self.standing, self.lease_key = standing, lease_key
         self.asked = 0
-        """How many agents were looked up."""
+        """Number of look-ups of an agent."""
 
     def __call__(self, agents: object) -> list[tuple[int, bytes]]:
         """Return the same for each agent."""
@@ -129,13 +129,16 @@ def test_news_is_what_changes_the_form() -> None:
 
 
 def test_an_agent_that_is_not_heard_is_not_looked_up_for_each_receipt() -> None:
-    """While a backlog is drained, the states of all gateways wait behind it at the broker."""
+    """
+    An agent whose state is not known is looked up once, not for each receipt, until it is
+    recognised.
+    """
     peers = Peers()
     found = receipts(peers)
     for _ in range(3):
         assert found.write([(AGENT, SPOOLS)]) == []
     assert peers.asked == 1
-    # Trust has let it send JSON since: such a device need not publish a state.
+    # Trust has allowed JSON for the agent; a device that sends JSON need not publish a state.
     peers.standing, peers.lease_key = JSON, NO_KEY
     assert found.recognised([AGENT]) == [AGENT]
     assert len(found.write([(AGENT, SPOOLS)])) == 1
@@ -155,7 +158,10 @@ def test_an_agent_that_is_not_heard_is_not_looked_up_for_each_receipt() -> None:
 def test_keys_are_agreed_on_before_the_first_receipt(
     peers: Peers, reads_proven: bool | None, agreements: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first receipt is not late for it; who needs no proof costs no agreement."""
+    """
+    `prepare` agrees on the keys of an agent, so its first receipt needs no agreement; an agent
+    that reads no proofs causes none.
+    """
     agreed: list[str] = []
 
     def counted(key: X25519PrivateKey, lease_public: bytes, agent: str) -> agreement.Agreement:
