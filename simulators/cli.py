@@ -9,10 +9,12 @@ from pathlib import Path
 
 import msgspec
 
+from recordings.options import ReadOptions
+from recordings.parsing.clocks import DateOrder
+from recordings.parsing.zones import IanaZone
 from simulators.arguments import positive, whole
 from simulators.fleet import cli as fleet_cli
-from simulators.people.people import DEFAULT_SOURCE, Person, pick
-from simulators.recordings import index
+from simulators.people.people import DEFAULT_SOURCE, Choice, Origin, Person, choose
 from simulators.replay import listing
 from simulators.replay.replay import ReplayReport, replay, source_of
 from simulators.sensor import arguments as sensor_arguments
@@ -104,8 +106,53 @@ def _parser() -> argparse.ArgumentParser:
         help="seed of everything random; the same seed repeats a run",
     )
     command.add_argument("--json", action="store_true", help="write the result as one JSON object")
+    add_answers(command)
     fleet_cli.add_to(commands)
     return parser
+
+
+def add_answers(command: argparse.ArgumentParser) -> None:
+    """Add the options that answer what a file of readings leaves open."""
+    command.add_argument(
+        "--date-order",
+        type=DateOrder,
+        choices=[DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST],
+        metavar="ORDER",
+        help="day-first or month-first, for files whose dates can be read in both ways",
+    )
+    command.add_argument(
+        "--zone",
+        type=_zone,
+        metavar="NAME",
+        help="time zone of local times, such as Europe/Paris, for files that do not name one",
+    )
+    command.add_argument(
+        "--format",
+        choices=["polar_rr"],
+        help="format of a file that is only a column of whole numbers: RR intervals in ms",
+    )
+    command.add_argument(
+        "--glucose",
+        choices=["interstitial", "capillary"],
+        help="what was measured, for files that only say glucose",
+    )
+
+
+def answers_of(arguments: argparse.Namespace) -> ReadOptions:
+    """Return the user's answers in *arguments*."""
+    return ReadOptions(
+        date_order=arguments.date_order,
+        zone=arguments.zone,
+        format=arguments.format,
+        glucose=f"glucose_{arguments.glucose}" if arguments.glucose else None,
+    )
+
+
+def _zone(text: str) -> IanaZone:
+    try:
+        return IanaZone(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
 
 
 def _sockets(text: str) -> list[Path]:
@@ -119,26 +166,25 @@ def _list(source: Path | None, arguments: argparse.Namespace) -> int:
     if source is None:
         print("There are no recordings. Name their file or folder with --source.", file=sys.stderr)
         return 1
-    found = listing.listing_of(source)
-    if not found.recordings:
-        print(f"There is no recording in a known format at {source}", file=sys.stderr)
+    found = listing.listing_of(source, answers_of(arguments))
+    if not found.files:
+        print(f"No file at {source} could be read.", file=sys.stderr)
     _say(found if arguments.json else None, listing.lines_of(found))
-    return 0 if found.recordings else 1
+    return 0 if found.files else 1
 
 
 def _play(source: Path | None, arguments: argparse.Namespace) -> int:
-    people = pick(source, arguments.subjects, seed=arguments.seed)
-    print(_origin_of(people), file=sys.stderr)
-    damaged = len(index.find(source).damaged) if source is not None else 0
-    if damaged:
-        print(f"{damaged} file(s) damaged, left out: see --list", file=sys.stderr)
+    if arguments.agents is None and not arguments.people and not arguments.print:
+        print("vitalveil simulate: --agents, --list, --people or --print?", file=sys.stderr)
+        return 2
+    choice = choose(source, arguments.subjects, seed=arguments.seed, options=answers_of(arguments))
+    if not _may_play(source, choice):
+        return 1
+    people = choice.people
     if arguments.people:
         _say(_described(people) if arguments.json else None, _people_lines(people))
         return 0
     if arguments.agents is None:
-        if not arguments.print:
-            print("vitalveil simulate: --agents, --list, --people or --print?", file=sys.stderr)
-            return 2
         duration_s = arguments.duration or 60.0
         for line in listing.printed(people, until_ms=duration_s * arguments.speed * 1000):
             sys.stdout.buffer.write(line + b"\n")
@@ -157,13 +203,36 @@ def _play(source: Path | None, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _may_play(source: Path | None, choice: Choice) -> bool:
+    """
+    Say who is played and which files are not read; tell whether anybody may be played.
+
+    Where every file of a source was refused, invented people would hide that.
+    """
+    may_play = not choice.passed_over or source_of(choice.people) != Origin.PERSONA
+    if may_play:
+        print(_origin_of(choice.people), file=sys.stderr)
+    if source is not None:
+        passed_over = listing.passed_over_of(source, choice.passed_over)
+        for line in listing.passed_over_lines(passed_over):
+            print(line, file=sys.stderr)
+    if not may_play:
+        print(
+            f"No file at {source} could be read, so no one is played. Name an empty folder for"
+            " invented people.",
+            file=sys.stderr,
+        )
+    return may_play
+
+
 def _sensor(source: Path | None, options: argparse.Namespace) -> int:
     # Bumble takes long to import, and only this command needs it.
     from simulators.sensor import cli
 
-    people = pick(source, options.subjects, seed=options.seed)
-    print(_origin_of(people), file=sys.stderr)
-    return cli.run(options, people)
+    choice = choose(source, options.subjects, seed=options.seed)
+    if not _may_play(source, choice):
+        return 1
+    return cli.run(options, choice.people)
 
 
 def _origin_of(people: Sequence[Person]) -> str:

@@ -2,37 +2,14 @@
 Errors of the simulators.
 
 * SimulatorError
-    * RecordingError        (the file: skip the recording, report it, continue)
-        * Unreadable
-        * NothingInIt
-    * ListenError           (the agent: drop the connection, connect again)
-    * FaultError            (the operator: a sensor has no such fault)
-    * PortError             (the operator: no Bluetooth controller can be reached at the port)
+    * ListenError           (the agent's: drop the connection, connect again)
+    * FaultError            (the operator's: there is no such fault of a sensor)
+    * PortError             (the operator's: no Bluetooth controller can be reached there)
 """
 
 
 class SimulatorError(Exception):
     """The base of all errors of simulators."""
-
-
-class RecordingError(SimulatorError):
-    """A recording cannot be played."""
-
-
-class Unreadable(RecordingError):
-    """A file ends early, is damaged, or may not be read."""
-
-    def __init__(self, cause: str) -> None:
-        super().__init__(f"a recording cannot be read ({cause})")
-        self.cause = cause
-
-
-class NothingInIt(RecordingError):
-    """A recording has the right form, but holds no measurement."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(f"a recording of kind {kind} holds no measurement")
-        self.kind = kind
 
 
 class ListenError(SimulatorError):

@@ -15,6 +15,8 @@ from typing import Final
 import msgspec
 
 from charts.chart import Line, draw, stack
+from recordings import index
+from recordings.sample import Sample
 from simulators.people.people import DEFAULT_SOURCE
 from simulators.people.persona import glucose, heart
 from simulators.people.persona.day import DAY_MS
@@ -25,8 +27,6 @@ from simulators.people.persona.likeness import (
     on_grid,
     span,
 )
-from simulators.recordings import index
-from simulators.recordings.sample import Sample
 
 _STEP_MS: Final = 300_000
 _LAGS_MIN: Final = (5, 15, 30, 60, 120, 240)
@@ -45,7 +45,7 @@ Personas (`simulators/people/persona/`) are played where no recording is at hand
 compares them with the recordings that replay uses. Each figure belongs to one person; a group is
 described by its lowest and its highest person.
 `python -m simulators.people.calibration --source PATH` makes the page again;
-`simulators/recordings/attribution.py` names the licences of the recordings.
+`recordings/attribution.py` names the licences of the recordings.
 
 A persona loads a system with values that move and fail like measured ones. It is not a model to
 learn medicine from.

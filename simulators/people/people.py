@@ -15,11 +15,14 @@ from typing import Final
 
 import msgspec
 
-from simulators.errors import RecordingError
+from recordings import index
+from recordings.errors import FileRefused, RecordingError
+from recordings.files import PassedOver
+from recordings.options import NO_OPTIONS, ReadOptions
+from recordings.sample import Sample
+from simulators.people import window
 from simulators.people.persona import glucose, heart
 from simulators.people.persona.day import HOUR_MS
-from simulators.recordings import index, window
-from simulators.recordings.sample import Sample
 
 DEFAULT_SOURCE: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 _DESCRIPTIONS: Final = {
@@ -28,6 +31,12 @@ _DESCRIPTIONS: Final = {
     "dexcom": "Dexcom export",
     "libreview": "LibreView export",
     "polar_rr": "Polar RR intervals",
+    "carelink": "CareLink export",
+    "nightscout": "Nightscout entries",
+    "tidepool": "Tidepool export",
+    "apple_health": "Apple Health export",
+    "tcx": "training (TCX)",
+    "fit": "training (FIT)",
 }
 
 
@@ -82,6 +91,7 @@ def pick(
     *,
     seed: int,
     quantities: Collection[str] | None = None,
+    options: ReadOptions = NO_OPTIONS,
 ) -> list[Person]:
     """
     Return *count* people.
@@ -94,19 +104,46 @@ def pick(
         seed: Chooses where each recording begins, the invented people, and all addresses.
 
         quantities: Skip recordings that hold none of these; None skips none.
+
+        options: The user's answers for files that leave a question open.
     """
+    return choose(source, count, seed=seed, quantities=quantities, options=options).people
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """People for a run, and the files of their source that no person comes from."""
+
+    people: list[Person]
+    passed_over: list[PassedOver]
+
+
+def choose(
+    source: Path | None,
+    count: int,
+    *,
+    seed: int,
+    quantities: Collection[str] | None = None,
+    options: ReadOptions = NO_OPTIONS,
+) -> Choice:
+    """Return *count* people, with arguments as in `pick`, and what could not be read."""
     people: list[Person] = []
-    for recording in index.find(source).recordings if source is not None else []:
+    found = index.find(source, options) if source is not None else index.Found([], [])
+    passed_over = list(found.passed_over)
+    for recording in found.recordings:
         if len(people) == count:
             break
         try:
             person = _recorded(recording, len(people) + 1, seed=seed)
-        except RecordingError:
+        except RecordingError as exc:
             # One damaged file does not keep the others from being played.
+            line = exc.line if isinstance(exc, FileRefused) else None
+            file = recording.tracks[0].file
+            passed_over.append(PassedOver(file.path, file.member, exc.reason, line))
             continue
         if quantities is None or person.quantities & set(quantities):
             people.append(person)
-    return people + [_invented(n, seed=seed) for n in range(len(people) + 1, count + 1)]
+    invented = [_invented(n, seed=seed) for n in range(len(people) + 1, count + 1)]
+    return Choice(people + invented, passed_over)
 
 
 def _recorded(recording: index.Recording, number: int, *, seed: int) -> Person:

@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
+from recordings.sample import Sample
 from simulators.people.people import VirtualSensor
-from simulators.recordings.sample import Sample
 
 MAX_KEPT: Final = 36_000
 

@@ -11,9 +11,9 @@ from edge_agent.gatt.glucose_context import Meal
 from edge_agent.gatt.heart_rate import HeartRateMeasurement
 from edge_agent.gatt.ieee11073 import NotANumber, decimal_of
 from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SensorStatus
+from recordings.sample import Sample, SampleFault
 from simulators.people.persona.oxygen import Saturation
 from simulators.people.persona.strips import Fingerstick, Moment
-from simulators.recordings.sample import Sample, SampleFault
 
 _RR_UNITS_PER_S: Final = 1024
 _MAX_RR: Final = 8

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from recordings.sample import Sample
 from simulators.people.people import VirtualSensor
-from simulators.recordings.sample import Sample
 
 
 def counting_samples(step_ms: int) -> Iterator[Sample]:

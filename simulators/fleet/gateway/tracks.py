@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+from recordings.sample import Sample
 from simulators.people.persona import glucose, heart
 from simulators.people.persona.day import HOUR_MS
-from simulators.recordings.sample import Sample
 from wire.envelope import Block
 from wire.quantities import BY_NAME, MISSING
 

@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator
 from typing import Final
 
+from recordings.sample import Sample, SampleFault
 from simulators.people.persona.day import DAY_MS, HOUR_MS, Calendar, Day, Traits, traits_of
-from simulators.recordings.sample import Sample, SampleFault
 
 STEP_MS: Final = 300_000
 WARM_UP_MS: Final = HOUR_MS

@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator
 from typing import Final
 
+from recordings.sample import Sample, SampleFault
 from simulators.people.persona.day import (
     DAY_MS,
     HOUR_MS,
@@ -20,7 +21,6 @@ from simulators.people.persona.day import (
     Traits,
     traits_of,
 )
-from simulators.recordings.sample import Sample, SampleFault
 
 STEP_MS: Final = 1000
 _AVERAGED_BEATS: Final = 8

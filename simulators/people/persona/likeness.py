@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.recordings.sample import Sample
+from recordings.sample import Sample
 
 Series = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""The command `vitalveil simulate`."""
+"""`vitalveil simulate`."""
 
 import json
 from pathlib import Path
@@ -19,20 +19,18 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_list_tells_what_is_there(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    The list has kind, length, rows, missing share and attribution of each recording, and the
-    damaged files.
-    """
+    """Each file is read or passed over, and each of its rows is a reading or refused."""
     assert main(["replay", "--source", str(source), "--list", "--json"]) == 0
 
     listing = json.loads(capsys.readouterr().out)
-    [entry] = listing["recordings"]
-    assert listing["damaged_files"] == 1
-    assert entry["kind"] == "polar_h10"
-    assert entry["rows"] == 600
-    assert entry["samples"] == {"heart_rate": 599, "rr_interval": 599}
-    assert entry["bad_rows"] == {"bad_time": 1}
-    assert entry["missing_share"] == pytest.approx(1 / 600, abs=1e-4)
+    [entry] = listing["files"]
+    assert listing["passed_over"] == [{"path": "b.csv.gz", "reason": "damaged"}]
+    assert (entry["path"], entry["format"]) == ("a.csv", "polar_h10")
+    assert (entry["unit"], entry["zone"], entry["language"]) == ("/min, ms", "UTC", None)
+    assert (entry["rows"], entry["readings"], entry["hours"]) == (600, 1198, 0.17)
+    assert entry["quantities"] == {"heart_rate": 599, "rr_interval": 599}
+    assert entry["refused"] == {"bad_time": 1}
+    assert entry["first_lines"] == {"bad_time": 601}
     assert "yours" in entry["attribution"]
 
 
@@ -42,7 +40,8 @@ def test_list_is_readable(source: Path, capsys: pytest.CaptureFixture[str]) -> N
 
     out = capsys.readouterr().out
     assert "599 heart_rate" in out
-    assert "1 file(s) damaged or empty, left out" in out
+    assert "1 refused: bad_time, first in line 601" in out
+    assert "not read: b.csv.gz (damaged)" in out
 
 
 def test_list_of_nothing_is_an_error(tmp_path: Path) -> None:
@@ -60,7 +59,7 @@ def test_print_shows_samples_in_order(source: Path, capsys: pytest.CaptureFixtur
     assert [line["record"] for line in lines] == list(range(1, 23))
     assert max(line["offset_ms"] for line in lines) == 10_000
     assert captured.err.startswith("source: recorded ")
-    assert "1 file(s) damaged, left out" in captured.err
+    assert "not read: b.csv.gz (damaged)" in captured.err
 
 
 def test_screen_says_when_people_are_invented(
@@ -113,3 +112,44 @@ def test_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_nothing_to_do_is_refused(source: Path) -> None:
     """Without agents and without a listing the command is refused."""
     assert main(["replay", "--source", str(source)]) == 2
+
+
+@pytest.mark.parametrize("what", [["--people"], ["--print"], ["--agents", "a.sock"]])
+def test_refused_files_are_not_replaced_by_invented_people(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: list[str]
+) -> None:
+    """Whoever names a folder with files is told why none is read, and no one is played."""
+    (tmp_path / "mine.csv").write_bytes(b"when,what\n1,2\n")
+    (tmp_path / "open.csv").write_text(
+        "x\nDevice Timestamp,Record Type,Historic Glucose mg/dL,Scan Glucose mg/dL\n"
+        "01-06-2025 00:00,0,100,\n"
+    )
+    assert main(["replay", "--source", str(tmp_path), *what]) == 1
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "not read: mine.csv (unknown_format)" in captured.err
+    assert "not read: open.csv (date_order_not_said, line 3) Say which with --date-order" in (
+        captured.err
+    )
+
+
+def test_list_says_why_a_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reason and the line are in the JSON; nothing readable is exit code 1."""
+    (tmp_path / "open.csv").write_text(
+        "x\nDevice Timestamp,Record Type,Historic Glucose mg/dL,Scan Glucose mg/dL\n"
+        "01-06-2025 00:00,0,100,\n"
+    )
+    command = ["replay", "--source", str(tmp_path), "--list", "--json"]
+    assert main(command) == 1
+    refused = json.loads(capsys.readouterr().out)
+    assert main([*command, "--date-order", "day-first", "--zone", "Europe/Berlin"]) == 0
+    [entry] = json.loads(capsys.readouterr().out)["files"]
+
+    assert refused == {
+        "files": [],
+        "passed_over": [{"path": "open.csv", "reason": "date_order_not_said", "line": 3}],
+    }
+    assert (entry["date_order"], entry["zone"]) == ("day-first", "Europe/Berlin")

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from recordings.sample import Sample, SampleFault
 from simulators.people.persona import likeness
-from simulators.recordings.sample import Sample, SampleFault
 
 
 def test_grid_keeps_holes() -> None:

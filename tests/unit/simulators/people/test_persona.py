@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recordings.sample import Sample, SampleFault
 from simulators.people.persona import glucose, heart
 from simulators.people.persona.day import DAY_MS, HOUR_MS, Calendar, day_of, traits_of
-from simulators.recordings.sample import Sample, SampleFault
 from wire.quantities import BY_NAME
 
 SEEDS = [f"1/{n}" for n in range(1, 9)]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recordings.sample import Sample, SampleFault
 from simulators.errors import ListenError
-from simulators.recordings.sample import Sample, SampleFault
 from simulators.replay.listening import decode_listen, encode_record
 from simulators.replay.timetable import DueRecord
 

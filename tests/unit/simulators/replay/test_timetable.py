@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.recordings.sample import Sample, SampleFault
+from recordings.sample import Sample, SampleFault
 from simulators.replay.timetable import DueRecord, Timetable, speed_of
 from tests.fakes.simulators import counting_sensor
 

@@ -10,10 +10,10 @@ from edge_agent.gatt.glucose_context import Meal
 from edge_agent.gatt.heart_rate import HeartRateMeasurement
 from edge_agent.gatt.ieee11073 import decimal_of
 from edge_agent.gatt.meaning import Observation
+from recordings.sample import Sample, SampleFault
 from simulators.people.persona.day import DAY_MS, HOUR_MS
 from simulators.people.persona.oxygen import Saturation, saturations
 from simulators.people.persona.strips import Fingerstick, Moment, fingersticks
-from simulators.recordings.sample import Sample, SampleFault
 from simulators.sensor.signals import (
     OFF_BODY,
     OFF_FINGER,
