@@ -2,9 +2,9 @@
 Errors of the simulators.
 
 * SimulatorError
-    * ListenError           (the agent's: drop the connection, connect again)
-    * FaultError            (the operator's: there is no such fault of a sensor)
-    * PortError             (the operator's: no Bluetooth controller can be reached there)
+    * ListenError           (the agent: drop the connection, connect again)
+    * FaultError            (the operator: a sensor has no such fault)
+    * PortError             (the operator: no Bluetooth controller can be reached at the port)
 """
 
 

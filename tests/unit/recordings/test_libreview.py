@@ -41,10 +41,7 @@ def test_newer_notation_of_dates_is_read() -> None:
 
 
 def test_filled_column_counts_not_the_type() -> None:
-    """
-    The filled column decides the quantity, not the record's type: a scan is interstitial, a strip
-    capillary.
-    """
+    """The filled column decides, not the record's type: a scan is read, and a strip is skipped."""
     samples, tally = export("8/1/18 12:00,1,,117,,", "8/1/18 12:05,2,,,,117")
 
     assert [s.quantity for s in samples] == ["glucose_interstitial"]
