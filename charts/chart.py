@@ -20,13 +20,17 @@ Point = tuple[float, float]
 """x and y; a point whose y is not finite leaves a gap."""
 
 WIDTH: Final = 860
+"""The usual width, in units of the picture; a label is 11 of them high, whatever the width."""
 HEIGHT: Final = 240
 _LEFT: Final = 64
 _RIGHT: Final = 24
 _TOP: Final = 24
 _BOTTOM: Final = 30
 _HEADROOM: Final = 10
-_LEGEND_PITCH: Final = 120
+_LEGEND_GAP: Final = 18
+_LEGEND_HEIGHT: Final = 14
+_LETTER: Final = 6.5
+"""About how wide a letter is."""
 _TITLE_HEIGHT: Final = 22
 _GAP: Final = 8
 _PENS: Final = (
@@ -74,6 +78,8 @@ def draw(  # noqa: PLR0913 - what is in a chart, by name
     y: Callable[[float], str],
     is_log: bool = False,
     marks: Sequence[tuple[float, str]] = (),
+    width: int = WIDTH,
+    has_zero: bool = True,
 ) -> str:
     """
     Return *series* as one SVG element, or a paragraph of HTML where there is nothing to draw.
@@ -92,27 +98,35 @@ def draw(  # noqa: PLR0913 - what is in a chart, by name
         is_log: Whether y is drawn by its logarithm; values that are not above 0 are left out.
 
         marks: Places on x that have a name, as vertical lines.
+
+        width: Of the picture; as narrow as the screens where its labels should be readable.
+
+        has_zero: Whether a linear axis of y reaches 0, so that heights can be compared.
     """
     shown = [(one, list(_runs(one, is_log=is_log))) for one in series]
     points = [point for _, runs in shown for run in runs for point in run]
     if not points:
         return "<p>There is nothing to show.</p>"
-    frame = _frame(points, is_log=is_log)
+    legend = _legend([one.name for one in series], width)
+    frame = _frame(
+        points,
+        is_log=is_log,
+        has_zero=has_zero,
+        width=width,
+        rows=1 + max(row for _, row in legend),
+    )
     parts = [
-        f'<svg {_NAMESPACE} viewBox="0 0 {WIDTH} {HEIGHT}" role="img" {_FONT}>',
+        f'<svg {_NAMESPACE} viewBox="0 0 {width} {HEIGHT}" role="img" {_FONT}>',
         f"<title>{html.escape(title)}</title><desc>{html.escape(description)}</desc>",
-        *(_horizontal(frame.up(value), y(value)) for value in frame.y.ticks()),
-        *(
-            _label(frame.across(value), HEIGHT - 8, x(value), "middle")
-            for value in frame.x.ticks()
-        ),
-        *(_vertical(frame.across(at), name) for at, name in marks),
+        *(_horizontal(frame.up(value), y(value), width) for value in frame.y.ticks()),
+        *_places(frame, x),
+        *(_vertical(frame.across(at), name, frame.top) for at, name in marks),
     ]
-    for (one, runs), (place, (colour, dashes)) in zip(
-        shown, enumerate(itertools.cycle(_PENS)), strict=False
+    for (one, runs), (at, row), (colour, dashes) in zip(
+        shown, legend, itertools.cycle(_PENS), strict=False
     ):
         parts += [_drawn(one, frame.path(run), colour, dashes) for run in runs]
-        parts.append(_label(_LEFT + 6 + place * _LEGEND_PITCH, 12, one.name, "start", colour))
+        parts.append(_label(at, 12 + row * _LEGEND_HEIGHT, one.name, "start", colour))
     return "".join([*parts, "</svg>"])
 
 
@@ -143,22 +157,53 @@ class _Frame(msgspec.Struct, frozen=True):
 
     x: Axis
     y: Axis
+    width: int
+    top: float
+    """Below the legend."""
 
     def across(self, value: float) -> float:
-        return _LEFT + self.x.share(value) * (WIDTH - _LEFT - _RIGHT)
+        return _LEFT + self.x.share(value) * (self.width - _LEFT - _RIGHT)
 
     def up(self, value: float) -> float:
-        return HEIGHT - _BOTTOM - self.y.share(value) * (HEIGHT - _BOTTOM - _TOP - _HEADROOM)
+        return HEIGHT - _BOTTOM - self.y.share(value) * (HEIGHT - _BOTTOM - self.top - _HEADROOM)
 
     def path(self, run: Iterable[Point]) -> str:
         return " ".join(f"{self.across(a):.1f},{self.up(b):.1f}" for a, b in run)
 
 
-def _frame(points: Sequence[Point], *, is_log: bool) -> _Frame:
+def _frame(
+    points: Sequence[Point], *, is_log: bool, has_zero: bool, width: int, rows: int
+) -> _Frame:
     xs, ys = [a for a, _ in points], [b for _, b in points]
-    # A linear axis begins at 0, so that heights can be compared.
-    y: Axis = LogAxis(min(ys), max(ys)) if is_log else LinearAxis(min(0.0, *ys), max(0.0, *ys))
-    return _Frame(LinearAxis(min(xs), max(xs)), y)
+    if has_zero and not is_log:
+        ys = [0.0, *ys]
+    y: Axis = LogAxis(min(ys), max(ys)) if is_log else LinearAxis(min(ys), max(ys))
+    top = _TOP + max(0, rows - 1) * _LEGEND_HEIGHT
+    return _Frame(LinearAxis(min(xs), max(xs)), y, width, top)
+
+
+def _legend(names: Sequence[str], width: int) -> list[tuple[float, int]]:
+    """Return the place on x and the row of each of *names*, in as many rows as they need."""
+    places: list[tuple[float, int]] = []
+    at, row = float(_LEFT + 6), 0
+    for name in names:
+        length = len(name) * _LETTER + _LEGEND_GAP
+        if places and at + length > width:
+            at, row = float(_LEFT + 6), row + 1
+        places.append((at, row))
+        at += length
+    return places
+
+
+def _places(frame: _Frame, x: Callable[[float], str]) -> Iterator[str]:
+    """Yield the labels of x, without those that would run into the one before."""
+    free = 0.0
+    for value in frame.x.ticks():
+        text, at = x(value), frame.across(value)
+        half = len(text) * _LETTER / 2
+        if text and at - half >= free:
+            free = at + half + _LETTER
+            yield _label(min(at, frame.width - half), HEIGHT - 8, text, "middle")
 
 
 def _runs(series: Series, *, is_log: bool) -> Iterator[list[Point]]:
@@ -199,17 +244,17 @@ def _drawn(series: Series, path: str, colour: str, dashes: str) -> str:
     )
 
 
-def _horizontal(at: float, label: str) -> str:
+def _horizontal(at: float, label: str, width: int) -> str:
     return (
-        f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="{_GRID}"/>'
+        f'<line x1="{_LEFT}" x2="{width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="{_GRID}"/>'
         + _label(_LEFT - 6, at + 4, label, "end")
     )
 
 
-def _vertical(at: float, label: str) -> str:
+def _vertical(at: float, label: str, top: float) -> str:
     return (
-        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"'
-        f' stroke="{_MARK}" stroke-dasharray="3 3"/>' + _label(at + 3, _TOP + 8, label, "start")
+        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top:.1f}" y2="{HEIGHT - _BOTTOM}"'
+        f' stroke="{_MARK}" stroke-dasharray="3 3"/>' + _label(at + 3, top + 8, label, "start")
     )
 
 

@@ -31,6 +31,29 @@ class Observed(msgspec.Struct, frozen=True):
         return "Observed(…)"
 
 
+class Aggregated(msgspec.Struct, frozen=True):
+    """What is kept of all values of a minute, an hour or a day; in the unit of *quantity*."""
+
+    purpose: str
+    quantity: Quantity
+    seconds: int
+    """How long it is."""
+    at: dt.datetime
+    """When it begins."""
+    count: int
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def time(self) -> str:
+        """When it begins, in RFC 3339, in UTC."""
+        return self.at.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+    def __repr__(self) -> str:
+        return "Aggregated(…)"
+
+
 def from_row(
     purpose: str, quantity: int, at: dt.datetime, value: float, flags: int
 ) -> Observed | None:
@@ -40,3 +63,21 @@ def from_row(
         return None
     # The database stores float32: 5.1 is read as 5.0999999, and is rounded to the resolution.
     return Observed(purpose, known, at, known.to_unit(known.to_steps(value)), flags)
+
+
+def aggregated_from_row(  # noqa: PLR0913 - the columns of the row
+    purpose: str,
+    quantity: int,
+    seconds: int,
+    at: dt.datetime,
+    count: int,
+    total: float,
+    low: float,
+    high: float,
+) -> Aggregated | None:
+    """Return the aggregate of a row; None if this version does not know its quantity."""
+    known = QUANTITIES.get(quantity)
+    if known is None:
+        return None
+    low, high = (known.to_unit(known.to_steps(value)) for value in (low, high))
+    return Aggregated(purpose, known, seconds, at, count, total / max(count, 1), low, high)

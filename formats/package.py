@@ -1,39 +1,61 @@
-"""The package that a person gets: one ZIP file with their data in all formats."""
+"""
+The package that a person gets: one ZIP archive with their data, for people and for programs.
+
+Pages in three languages tell everything that GDPR art. 15 wants told; tables, FHIR, Open mHealth
+and JSON are structured, commonly used and machine-readable (art. 20).
+"""
 
 import datetime as dt
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import BinaryIO, Final
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
 from formats import open_mhealth, spreadsheet
+from formats.access import page
+from formats.access.document import Access
+from formats.access.summary import Summary
+from formats.access.words import PAGES
+from formats.archive import Archive
 from formats.blood_pressure import joined
 from formats.fhir import bundle
-from formats.observed import Observed
+from formats.observed import Aggregated, Observed
 from formats.person import Person
 
-_README: Final = """\
-Ceci est une copie de vos donnees (RGPD, articles 15 et 20).
-This is a copy of your data (GDPR, articles 15 and 20).
-
-observations.csv      every observation, for a spreadsheet
-data-dictionary.csv   what its columns and quantities mean
-fhir-bundle.json      the same in FHIR R4, with your consents, for other health services
-open-mhealth.ndjson   the same in Open mHealth, one data point per line
-decisions.json        what you decided, for what, and until when
-identity.json         what is kept about who you are
-"""
+_OBSERVATIONS: Final = "observations.csv"
+_AGGREGATES: Final = "aggregates.csv"
+_DICTIONARY: Final = "data-dictionary.csv"
+_FHIR: Final = "fhir-bundle.json"
+_OPEN_MHEALTH: Final = "open-mhealth.ndjson"
+_ABOUT: Final = "about-you.json"
+_FILES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        ", ".join(PAGES.values()): "file_page",
+        _OBSERVATIONS: "file_observations",
+        _AGGREGATES: "file_aggregates",
+        _DICTIONARY: "file_dictionary",
+        _FHIR: "file_fhir",
+        _OPEN_MHEALTH: "file_omh",
+        _ABOUT: "file_about",
+        "decisions.json": "file_decisions",
+        "identity.json": "file_identity",
+    }
+)
+"""Which words describe each file."""
 
 
 class Contents(msgspec.Struct, frozen=True):
     """The data of a person for the package."""
 
     person: Person
+    access: Access
     documents: Mapping[str, bytes]
     """JSON files by name, which are included as they are stored."""
     observed: Callable[[], Iterable[Observed]]
     """Returns all observations; called once for each format, as they may exceed the memory."""
+    aggregated: Callable[[], Iterable[Aggregated]]
+    """Returns all aggregates; called once."""
     made_at: dt.datetime
     version: str
     """The version of VitalVeil that makes the package."""
@@ -42,42 +64,33 @@ class Contents(msgspec.Struct, frozen=True):
         return "Contents(…)"
 
 
-class _Counted:
-    """Counts the observations that are read from *source*."""
-
-    def __init__(self, source: Iterable[Observed]) -> None:
-        self._source = source
-        self.count = 0
-
-    def __iter__(self) -> Iterator[Observed]:
-        for one in self._source:
-            self.count += 1
-            yield one
+def write(archive: Archive, contents: Contents) -> int:
+    """Write the package into *archive*, and finish it; return the number of observations."""
+    for name, pieces in _parts(contents, summary := Summary()):
+        archive.add(name, pieces)
+    archive.finish()
+    return summary.count
 
 
-def write(out: BinaryIO, contents: Contents) -> int:
-    """Write the package into *out*, which need not seek; return the number of observations."""
-    counted = _Counted(contents.observed())
+def _parts(contents: Contents, summary: Summary) -> Iterator[tuple[str, Iterable[bytes]]]:
     made_at = contents.made_at
-    parts: dict[str, Iterable[bytes]] = {
-        "README.txt": [_README.encode()],
-        **{name: [_indented(document)] for name, document in contents.documents.items()},
-        "data-dictionary.csv": spreadsheet.dictionary(),
-        "observations.csv": spreadsheet.lines(counted),
-        "open-mhealth.ndjson": open_mhealth.lines(joined(contents.observed()), made_at=made_at),
-        "fhir-bundle.json": bundle.lines(
-            contents.person,
-            joined(contents.observed()),
-            made_at=made_at,
-            version=contents.version,
+    yield _OBSERVATIONS, spreadsheet.lines(summary.of(contents.observed()))
+    # The pages come after the table, because what they sum up was counted for it.
+    for tag, name in PAGES.items():
+        text = page.render(contents.access, summary.series, _FILES, tag)
+        yield name, [text.encode()]
+    yield _AGGREGATES, spreadsheet.aggregate_lines(contents.aggregated())
+    yield _DICTIONARY, spreadsheet.dictionary()
+    yield _ABOUT, [_indented(msgspec.json.encode(contents.access))]
+    for name, document in contents.documents.items():
+        yield name, [_indented(document)]
+    yield _OPEN_MHEALTH, open_mhealth.lines(joined(contents.observed()), made_at=made_at)
+    yield (
+        _FHIR,
+        bundle.lines(
+            contents.person, joined(contents.observed()), made_at=made_at, version=contents.version
         ),
-    }
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, pieces in parts.items():
-            with archive.open(name, "w", force_zip64=True) as part:
-                for piece in pieces:
-                    part.write(piece)
-    return counted.count
+    )
 
 
 def _indented(document: bytes) -> bytes:

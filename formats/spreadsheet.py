@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-from formats.observed import Observed
+from formats.observed import Aggregated, Observed
 from wire.quantities import QUANTITIES
 
 COLUMNS = {
@@ -15,6 +15,30 @@ COLUMNS = {
     "purpose": "what it was measured for",
     "flags": "marks of the sensor; 0 for none",
 }
+
+
+AGGREGATE_COLUMNS = {
+    "from": "when the minute, hour or day begins; RFC 3339, UTC",
+    "seconds": "how long it is: 60, 3600 or 86400",
+    "quantity": "what was measured; see the second part of this dictionary",
+    "count": "how many values there were",
+    "mean": "of these values, in the unit beside it",
+    "lowest": "of these values",
+    "highest": "of these values",
+    "unit": "UCUM",
+    "purpose": "what it was measured for",
+}
+
+
+def aggregate_lines(aggregated: Iterable[Aggregated]) -> Iterator[bytes]:
+    """Yield the table of aggregates as lines of CSV, the header first."""
+    yield _line(list(AGGREGATE_COLUMNS))
+    for one in aggregated:
+        mean, low, high = (f"{value:.6g}" for value in (one.mean, one.low, one.high))
+        yield _line(
+            [one.time, str(one.seconds), one.quantity.name, str(one.count), mean, low, high,
+             one.quantity.unit, one.purpose]
+        )  # fmt: skip
 
 
 def lines(observed: Iterable[Observed]) -> Iterator[bytes]:
@@ -30,7 +54,7 @@ def lines(observed: Iterable[Observed]) -> Iterator[bytes]:
 def dictionary() -> Iterator[bytes]:
     """Yield the data dictionary as lines of CSV, the header first."""
     yield _line(["column or quantity", "meaning", "unit", "LOINC"])
-    for name, meaning in COLUMNS.items():
+    for name, meaning in {**AGGREGATE_COLUMNS, **COLUMNS}.items():
         yield _line([name, meaning, "", ""])
     for quantity in QUANTITIES.values():
         meaning = quantity.name.replace("_", " ")

@@ -46,6 +46,7 @@ from trust.reconcile.mqtt_broker import MqttBroker
 from trust.reconcile.reconciler import Reconciler, UnguardedReconciler
 from trust.reconcile.rotation import Rotation
 from trust.reidentification.reidentification import Reidentification
+from trust.rights.access import notice_of
 from trust.rights.export import Exporter
 from trust.telemetry.erasure import Stores
 from trust.telemetry.permissions import Telemetry
@@ -184,7 +185,12 @@ class App(Trust):
             not_lease_keys=lambda: own_keys(settings, self.keys),
         )
         self.exporter = Exporter(
-            self.vault, self.telemetry, self.keys, controller=settings.controller, clock=now
+            self.vault,
+            self.telemetry,
+            self.keys,
+            controller=settings.controller,
+            notice=notice_of(settings.controller, settings.notice),
+            clock=now,
         )
         self.rotation = Rotation(self.vault, self.reconciler, self.keys)
         self.restriction = Restriction(

@@ -102,6 +102,34 @@ class ErasureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a rewrite waits for transactions that may still read erased rows."""
 
 
+class NoticeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    What people are told with a copy of their data, beside what trust knows (GDPR art. 15).
+
+    Write each as sentences that a person understands. What is left out is not made up: the copy
+    says that the controller has not entered it, and the command names it.
+    """
+
+    controller: str | None = None
+    """The name of the organisation as people know it; by default the setting `controller`."""
+    contact: str | None = None
+    """How people reach the organisation: address, e-mail, telephone."""
+    dpo: str | None = None
+    """How people reach the data protection officer."""
+    authority: str | None = None
+    """The supervisory authority that people can complain to, for France the CNIL."""
+    sources: str | None = None
+    """Where the personal details come from."""
+    transfers: str | None = None
+    """Transfers of data outside the EU with their safeguards, or that there are none."""
+    automated_decisions: str | None = None
+    """Decisions that programs make about people with the data, or that there are none."""
+    purposes: dict[str, str] = {}
+    """What each purpose is for, by its name without a version."""
+    recipients: dict[str, str] = {}
+    """Who each recipient is, by the name that policies have for it."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of trust."""
 
@@ -117,5 +145,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consent: ConsentSettings = ConsentSettings()
     repair: RepairSettings = RepairSettings()
     erasure: ErasureSettings | None = None
+    notice: NoticeSettings = NoticeSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()

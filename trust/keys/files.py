@@ -1,6 +1,7 @@
 """Files of keys and certificates: written atomically, and secrets readable by the owner only."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -62,22 +63,25 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.new")
 
 
-def discard(path: Path, *, begins_with: bytes) -> None:
+def discard(path: Path, *, is_ours: Callable[[bytes], bool], head_bytes: int) -> None:
     """
     Delete *path* and its temporary file from an interrupted write; either may be missing.
 
     Args:
         path: The path, from a record that an attacker may have changed to delete another file.
 
-        begins_with: The first bytes of a file that may be deleted, as far as they were written.
+        is_ours: Tells by its first bytes, as far as they were written, whether a file may be
+            deleted.
+
+        head_bytes: How many bytes that needs.
 
     Raises:
-        KeyFileError: The file cannot be deleted, or begins with other bytes.
+        KeyFileError: The file cannot be deleted, or is another one.
     """
     try:
         for one in (path, unfinished(path)):
             if one.exists():
-                _check_begins(one, begins_with)
+                _check_head(one, is_ours, head_bytes)
             one.unlink(missing_ok=True)
     except OSError as exc:
         raise Unwritable(
@@ -85,10 +89,10 @@ def discard(path: Path, *, begins_with: bytes) -> None:
         ) from None
 
 
-def _check_begins(path: Path, begins_with: bytes) -> None:
+def _check_head(path: Path, is_ours: Callable[[bytes], bool], head_bytes: int) -> None:
     with path.open("rb") as file:
-        begins = file.read(len(begins_with))
-    if not begins_with.startswith(begins):
+        head = file.read(head_bytes)
+    if not is_ours(head):
         raise KeyFileError(
             path.name, "it is not what the record says, and was left", "See who changed the vault."
         )

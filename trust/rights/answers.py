@@ -37,10 +37,15 @@ class Answered(msgspec.Struct, frozen=True):
     replaced_at: dt.datetime | None
     """When the next decision for the purpose was recorded; None for the latest."""
 
+    @property
+    def ends_at(self) -> dt.datetime | None:
+        """When its period or the next decision ended it, or will; None if nothing ends it."""
+        ends = [end for end in (self.decision.valid_to, self.replaced_at) if end is not None]
+        return min(ends, default=None)
+
     def consent(self) -> Consent:
         """Return the decision as export formats know it."""
         one = self.decision
-        ends = [end for end in (one.valid_to, self.replaced_at) if end is not None]
         return Consent(
             one.decision,
             one.purpose,
@@ -49,7 +54,7 @@ class Answered(msgspec.Struct, frozen=True):
             one.state is State.ACCEPTED,
             one.decided_at,
             one.valid_from,
-            min(ends, default=None),
+            self.ends_at,
         )
 
     def document(self) -> dict[str, Any]:

@@ -2,30 +2,30 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
 
+from formats.access.document import Notice
 from formats.blood_pressure import PARTS
-from formats.observed import Observed, from_row
+from formats.observed import Aggregated, Observed, aggregated_from_row, from_row
 from formats.package import Contents
 from formats.person import Controller, Person
 from runtime.version import VERSION
 from trust.domain import canonical
 from trust.domain.due_dates import RequestOutcome
-from trust.domain.pseudonyms import Pseudonym
-from trust.domain.subjects import PersonalDetails
 from trust.domain.units import Cause, UnitKind
 from trust.errors import KeyFileError, Refused, Unusable
-from trust.keys.epochs import pseudonyms_of
 from trust.ports import Clock, Keys
 from trust.rights import export_files
-from trust.rights.answers import Answered, answered
+from trust.rights.access import Told, access_of, unsaid
+from trust.rights.export_files import Lock, Seal, WrittenExport
+from trust.rights.gathering import Gathered, gather
 from trust.telemetry.permissions import Telemetry
 from trust.vault.isolation import attempt
-from trust.vault.protocols import Records, Vault
+from trust.vault.protocols import Vault
 from trust.vault.records.requests import ExportRecord
 
 
@@ -36,6 +36,8 @@ class ReadyExport(msgspec.Struct, frozen=True):
     file: Path
     observations: int
     expires_at: dt.datetime
+    unsaid: list[str]
+    """The keys of the section [notice] of the settings that the person is not told."""
 
 
 class Exporter:
@@ -49,18 +51,28 @@ class Exporter:
 
         keys: The keys of the pseudonyms.
 
-        controller: The name of the controller (GDPR art. 4(7)).
+        controller: The name of the controller (GDPR art. 4(7)), under which pseudonyms are made.
+
+        notice: What the controller tells people.
 
         clock: Tells the time.
     """
 
     def __init__(
-        self, vault: Vault, telemetry: Telemetry, keys: Keys, *, controller: str, clock: Clock
+        self,
+        vault: Vault,
+        telemetry: Telemetry,
+        keys: Keys,
+        *,
+        controller: str,
+        notice: Notice,
+        clock: Clock,
     ) -> None:
         self._vault = vault
         self._telemetry = telemetry
         self._keys = keys
         self._controller = controller
+        self._notice = notice
         self._clock = clock
 
     def export(
@@ -71,42 +83,27 @@ class Exporter:
         *,
         available_for: dt.timedelta,
         request: UUID | None = None,
+        seal: Seal = Seal.ZIP,
     ) -> ReadyExport:
         """
         Write all data about *subject* into *file*, encrypted with *passphrase*.
 
         Raises:
-            Refused: There is no such subject, or no such open request.
+            Refused: There is no such subject or open request, or the passphrase is too weak.
             KeyFileError: The file exists already, or cannot be written.
             Unavailable: A database does not answer; no file was left.
         """
         made_at = self._clock()
         export = uuid.uuid4()
+        lock = Lock(passphrase, seal)
+        export_files.check_passphrase(lock)
         with self._vault.transaction() as records:
-            identity = records.subjects.personal_details(subject)
             if request is not None and records.requests.get(request).subject != subject:
                 raise Refused("that --request is another person's")
-            names = records.decisions.purposes_of(subject)
-            chains = [records.decisions.chain(subject, name) for name in names]
-            recorded_at = records.decisions.recorded_at(subject)
-            pseudonyms = list(self._pseudonyms(records, subject, names))
-        with self._telemetry.observations_of(pseudonyms, together=PARTS) as read:
-
-            def observed() -> Iterator[Observed]:
-                for row in read():
-                    one = from_row(*row)
-                    if one is not None:
-                        yield one
-
-            answers = [one for chain in chains for one in answered(chain, recorded_at, at=made_at)]
-            person = Person(
-                subject,
-                tuple(answer.consent() for answer in answers),
-                Controller(self._controller),
+            gathered = gather(
+                records, subject, keys=self._keys, controller=self._controller, at=made_at
             )
-            documents = _documents(identity, answers)
-            contents = Contents(person, documents, observed, made_at, VERSION)
-            written = export_files.write(file, export, contents, passphrase)
+        written = self._write(gathered, file, export, lock, made_at=made_at)
         expires_at = made_at + available_for
         made = ExportRecord(
             export,
@@ -130,19 +127,37 @@ class Exporter:
             written.temporary.unlink(missing_ok=True)
             raise
         written.temporary.replace(file)
-        return ReadyExport(export, file, written.observations, expires_at)
+        missing = unsaid(self._notice, gathered.told.policies)
+        return ReadyExport(export, file, written.observations, expires_at, missing)
 
-    def _pseudonyms(
-        self, records: Records, subject: UUID, purposes: list[str]
-    ) -> Iterator[Pseudonym]:
-        for purpose in purposes:
-            yield from pseudonyms_of(
-                subject,
-                keys=self._keys,
-                controller=self._controller,
-                purpose=purpose,
-                epochs=range(1, records.epochs.current(purpose) + 1),
+    def _write(
+        self, gathered: Gathered, file: Path, export: UUID, lock: Lock, *, made_at: dt.datetime
+    ) -> WrittenExport:
+        told, notice = gathered.told, self._notice
+        with self._telemetry.stored_of(gathered.pseudonyms) as stored:
+
+            def observed() -> Iterator[Observed]:
+                found = (from_row(*row) for row in stored.observations(together=PARTS))
+                return (one for one in found if one is not None)
+
+            def aggregated() -> Iterator[Aggregated]:
+                found = (aggregated_from_row(*row) for row in stored.aggregates())
+                return (one for one in found if one is not None)
+
+            contents = Contents(
+                Person(
+                    told.subject,
+                    tuple(answer.consent() for answer in told.answers),
+                    Controller(notice.controller, notice.contact),
+                ),
+                access_of(told, notice, made_at=made_at, version=VERSION),
+                _documents(told),
+                observed,
+                aggregated,
+                made_at,
+                VERSION,
             )
+            return export_files.write(file, export, contents, lock)
 
     def purge(self) -> int:
         """
@@ -189,8 +204,8 @@ class Exporter:
         return None
 
 
-def _documents(identity: PersonalDetails, answers: Sequence[Answered]) -> dict[str, bytes]:
+def _documents(told: Told) -> dict[str, bytes]:
     return {
-        "identity.json": canonical.encode(identity),
-        "decisions.json": msgspec.json.encode([answer.document() for answer in answers]),
+        "identity.json": canonical.encode(told.identity),
+        "decisions.json": msgspec.json.encode([answer.document() for answer in told.answers]),
     }

@@ -7,10 +7,9 @@ readings. The permission is withdrawn once all earlier transactions of ingest ha
 that cannot be closed, such as a shorter validity, blocks ingest for one transaction.
 """
 
-import contextlib
 import datetime as dt
-import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -21,10 +20,10 @@ from trust.decisions.leases import Term
 from trust.decisions.permissions import Permission
 from trust.domain.pseudonyms import Pseudonym
 from trust.errors import TelemetryUnavailable
+from trust.telemetry.stored import Stored, stored_of
 from trust.vault.database import Connection, DatabaseLink, Row
 
 _SQL = named_sql.read("trust.telemetry", "permissions.sql")
-_numbers = itertools.count()
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -88,40 +87,14 @@ class Telemetry:
         with self.link.transaction() as connection:
             connection.execute("SELECT epoch FROM vv.permission_gate")
 
-    @contextlib.contextmanager
-    def observations_of(
-        self, pseudonyms: Sequence[Pseudonym], *, together: Collection[int] = ()
-    ) -> Iterator[Callable[[], Iterator[Row]]]:
+    def stored_of(self, pseudonyms: Sequence[Pseudonym]) -> AbstractContextManager[Stored]:
         """
-        Yield a function that reads all observations of *pseudonyms*.
-
-        The rows are tuples of purpose, quantity, time, value and flags, from one snapshot: each
-        call before the end of the context yields the same rows. They are sorted by purpose,
-        quantity and time.
-
-        Args:
-            pseudonyms: Whose observations.
-
-            together: Quantities that follow the others of their purpose, sorted by time only, so
-                that values of one moment are neighbours.
+        Return a context that yields what is stored of *pseudonyms*.
 
         Raises:
             TelemetryUnavailable: The database cannot be read now.
         """
-        values = [pseudonym.value for pseudonym in pseudonyms]
-        with self.link.transaction() as connection:
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-
-            def read() -> Iterator[Row]:
-                with connection.cursor(name=f"of_{next(_numbers)}") as cursor:
-                    cursor.itersize = 10_000
-                    cursor.execute(
-                        _SQL["observations_of"],
-                        {"pseudonyms": values, "together": list(together)},
-                    )
-                    yield from cursor
-
-            yield read
+        return stored_of(self.link, pseudonyms)
 
     def without_lease_key(self, *, after: str, limit: int) -> list[str]:
         """

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from trust.vault.records.agents import Agents
 from trust.vault.records.decisions import Decisions
+from trust.vault.records.dossiers import Dossiers
 from trust.vault.records.enrolments import Enrolments
 from trust.vault.records.epochs import Epochs
 from trust.vault.records.erasures import Erasures
@@ -42,6 +43,7 @@ class Records(Protocol):
     requests: Requests
     exports: Exports
     erasures: Erasures
+    dossiers: Dossiers
 
 
 class Vault(Protocol):

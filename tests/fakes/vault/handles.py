@@ -29,6 +29,7 @@ class MemoryHandles(MemoryRepository, Handles):
                 data_key=data_key,
             ),
             handle.key_epoch,
+            self._now(),
         )
         require(handle.handle not in rows, "handles_pkey")
         require(row.subject in self._tables.subjects, "handles_subject_fkey")

@@ -55,7 +55,7 @@ class MemoryExports(MemoryRepository, Exports):
     def add(self, made: ExportRecord) -> None:
         require(made.export not in self._tables.exports, "exports_pkey")
         require(made.subject in self._tables.subjects, "exports_subject_fkey")
-        self._tables.exports[made.export] = ExportRow(made)
+        self._tables.exports[made.export] = ExportRow(made, self._now())
 
     def expired(self, *, at: dt.datetime) -> list[tuple[UUID, str]]:
         over = [record for record in self._kept() if record.expires_at <= at]

@@ -48,7 +48,7 @@ class MemorySubjects(MemoryRepository, Subjects):
             self._live(subject).sealed = subjects.seal_identity(
                 after, subject=subject, data_key=self.data_key(subject)
             )
-            self._tables.rectifications.append((subject, fields))
+            self._tables.rectifications.append((subject, fields, self._now()))
         return fields
 
     def page(self, *, after: UUID, limit: int) -> list[tuple[UUID, dt.datetime]]:

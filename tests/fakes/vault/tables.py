@@ -88,6 +88,7 @@ class HandleRow:
     decision: UUID
     sealed_bindings: bytes
     key_epoch: int
+    issued_at: dt.datetime
     ended_at: dt.datetime | None = None
 
 
@@ -131,6 +132,7 @@ class ExportRow:
     """A file of a person's data."""
 
     record: ExportRecord
+    made_at: dt.datetime
     deleted_at: dt.datetime | None = None
 
 
@@ -177,7 +179,7 @@ class Tables:
     """
 
     subjects: dict[UUID, SubjectRow] = field(default_factory=dict)
-    rectifications: list[tuple[UUID, list[str]]] = field(default_factory=list)
+    rectifications: list[tuple[UUID, list[str], dt.datetime]] = field(default_factory=list)
     representatives: dict[UUID, RepresentativeRow] = field(default_factory=dict)
     purposes: dict[tuple[str, int], PurposeRow] = field(default_factory=dict)
     admissions: dict[tuple[str, int], Signed] = field(default_factory=dict)

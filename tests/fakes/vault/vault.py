@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tests.fakes.vault.agents import MemoryAgents
 from tests.fakes.vault.decisions import MemoryDecisions
+from tests.fakes.vault.dossiers import MemoryDossiers
 from tests.fakes.vault.enrolments import MemoryEnrolments
 from tests.fakes.vault.epochs import MemoryEpochs
 from tests.fakes.vault.erasures import MemoryErasures
@@ -50,6 +51,7 @@ class MemoryRecords(Records):
         self.requests = MemoryRequests(tables, keys, clock)
         self.exports = MemoryExports(tables, keys, clock)
         self.erasures = MemoryErasures(tables, keys, clock)
+        self.dossiers = MemoryDossiers(tables, keys, clock)
 
 
 class MemoryVault(Vault):

@@ -90,9 +90,9 @@ def test_no_export_outlives_an_erasure(
     write = export_files.write
 
     def erased_meanwhile(
-        path: Path, export: UUID, contents: Contents, passphrase: str
+        path: Path, export: UUID, contents: Contents, lock: export_files.Lock
     ) -> export_files.WrittenExport:
-        written = write(path, export, contents, passphrase)
+        written = write(path, export, contents, lock)
         office.vault.execute(_ERASED, subject)
         return written
 

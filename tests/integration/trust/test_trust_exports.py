@@ -13,9 +13,10 @@ from fhir.resources.R4B.bundle import Bundle
 from tests.fixtures.vault import Office, Refusal, measured, pseudonyms
 from tests.integration.trust.test_trust_cli import run as run_cli
 from tests.support import open_mhealth as registry
-from tests.support import vital_signs
+from tests.support import vital_signs, winzip
 from trust.errors import Refused
 from trust.rights import export_files
+from trust.rights.export_files import Seal
 from wire.quantities import BY_NAME
 
 pytestmark = pytest.mark.database
@@ -36,12 +37,15 @@ def store(office: Office, *, quantity: str, values: list[float]) -> None:
         )  # fmt: skip
 
 
+PASSPHRASE = "correct horse battery staple"
+
+
 def exported(office: Office, subject: str, folder: Path, *more: str) -> dict[str, bytes]:
     """Return the files of an export, opened with its passphrase."""
     secret = folder / "passphrase"
     secret.touch(mode=0o600)
-    secret.write_text("correct horse battery staple\n")
-    out = folder / "ada.vvexport"
+    secret.write_text(f"{PASSPHRASE}\n")
+    out = folder / "ada.export"
     office.run(
         "export", "make", subject, "--out", str(out), "--passphrase-file", str(secret), *more
     )
@@ -89,8 +93,12 @@ def test_an_export_is_whole_and_hers_alone(office: Office, tmp_path: Path) -> No
     ]  # fmt: skip
     everything = b"".join(parts.values())
     assert json.loads(parts["identity.json"])["name"] == "Ada Canary"
-    for secret in [*pseudonyms(office), "C0:FF:EE"]:
+    for secret in pseudonyms(office):
         assert secret.encode() not in everything
+    # What may be passed on names neither her nor her sensors.
+    for name in ("fhir-bundle.json", "open-mhealth.ndjson", "observations.csv"):
+        assert b"Ada" not in parts[name]
+        assert b"C0:FF:EE" not in parts[name]
 
 
 def test_blood_pressures_and_withdrawn_consents_are_exported_as_what_they_are(
@@ -130,6 +138,119 @@ def test_blood_pressures_and_withdrawn_consents_are_exported_as_what_they_are(
     assert [registry.problems(point) for point in points] == [[]] * 3
 
 
+def test_a_person_is_told_everything_that_is_kept_of_her(office: Office, tmp_path: Path) -> None:
+    """Sensors, gateways, corrections, requests, copies, policies, and aggregates."""
+    subject, agent = measured(office)
+    store(office, quantity="heart_rate", values=[72, 74])
+    office.telemetry.execute("SELECT vv.roll_up('2026-06-02')")
+    office.run("subject", "rectify", subject, "--name", "Ada King")
+    office.run("request", "add", "--subject", subject, "--kind", "erasure", "--received-at", "now")
+    exported(office, subject, tmp_path)
+    for left in ("ada.zip", "ada.export"):
+        (tmp_path / left).unlink()
+
+    parts = exported(office, subject, tmp_path)
+
+    told = json.loads(parts["about-you.json"])
+    assert told["name"] == "Ada King"
+    assert [(one["sensor"], one["gateway"]) for one in told["sensors"]] == [
+        ("C0:FF:EE:00:00:01", agent)
+    ]
+    assert [one["gateway"] for one in told["gateways"]] == [agent]
+    assert [one["fields"] for one in told["corrections"]] == [["name"]]
+    assert [one["right"] for one in told["requests"]] == ["erasure"]
+    assert [one["observations"] for one in told["copies"]] == [2]
+    (purpose,) = told["purposes"]
+    assert (purpose["art6"], purpose["art9"], purpose["raw_days"], purpose["aggregate_days"]) == (
+        "6.1.a", "9.2.a", 30, 365,
+    )  # fmt: skip
+    assert purpose["recipients"] == ["care-team"]
+    assert told["notice"]["controller"] == "clinic.example"
+    minutes = list(csv.DictReader(io.StringIO(parts["aggregates.csv"].decode())))
+    assert [(row["seconds"], row["count"], row["mean"], row["lowest"], row["highest"])
+            for row in minutes] == [(width, "2", "73", "72", "74")
+                                    for width in ("60", "3600", "86400")]  # fmt: skip
+    for page in ("vos-donnees.html", "your-data.html", "ihre-daten.html"):
+        text = parts[page].decode()
+        assert "C0:FF:EE:00:00:01" in text
+        assert "Ada King" in text
+        assert "<svg" in text
+
+
+def test_what_does_not_open_is_told_to_be_there(office: Office, tmp_path: Path) -> None:
+    """A damaged record of a sensor does not cost the person their copy of everything else."""
+    subject, agent = measured(office)
+    store(office, quantity="heart_rate", values=[72])
+    office.vault.execute("UPDATE vault.handles SET sealed_bindings = '\\x00'")
+
+    parts = exported(office, subject, tmp_path)
+
+    told = json.loads(parts["about-you.json"])
+    assert [(one["sensor"], one["gateway"]) for one in told["sensors"]] == [(None, agent)]
+    assert len(parts["observations.csv"].splitlines()) == 2
+    assert "no longer readable" in parts["your-data.html"].decode()
+
+
+def test_a_person_without_a_decision_has_a_copy_too(office: Office, tmp_path: Path) -> None:
+    """Whoever was only registered is told that, and nothing more."""
+    parts = exported(office, office.add_subject("Bo Registered"), tmp_path)
+    told = json.loads(parts["about-you.json"])
+    assert told["name"] == "Bo Registered"
+    assert told["purposes"] == told["sensors"] == told["answers"] == []
+    assert len(parts["observations.csv"].splitlines()) == 1
+
+
+@pytest.mark.parametrize("seal", Seal)
+def test_an_export_is_opened_without_us_or_by_us(
+    office: Office, tmp_path: Path, seal: Seal
+) -> None:
+    """An archive opens as WinZip describes it; a sealed one with the command, and both alike."""
+    subject, _ = measured(office)
+    parts = exported(office, subject, tmp_path, "--format", seal)
+    data = (tmp_path / "ada.export").read_bytes()
+    if seal is Seal.ZIP:
+        assert winzip.opened(data, PASSPHRASE).items() > parts.items()
+    else:
+        with pytest.raises(zipfile.BadZipFile):
+            winzip.opened(data, PASSPHRASE)
+    assert export_files.may_be_export(tmp_path / "ada.export")
+    assert not export_files.may_be_export(tmp_path / "ada.zip")
+
+
+def test_a_weak_passphrase_is_refused_before_anything_is_read(
+    office: Office, tmp_path: Path
+) -> None:
+    """What a ZIP archive needs, a sealed export does not."""
+    subject, _ = measured(office)
+    secret = tmp_path / "weak"
+    secret.touch(mode=0o600)
+    out = tmp_path / "ada.export"
+    argv = ["export", "make", subject, "--out", str(out), "--passphrase-file", str(secret)]
+    for weak in ("only sixteen ch.", "zwanzig Zeichen für Ada"):
+        secret.write_text(weak)
+        with pytest.raises(Refusal, match="a passphrase of a ZIP archive"):
+            office.run(*argv)
+        assert not out.exists()
+    office.run(*argv, "--format", "sealed")
+    assert out.exists()
+
+
+def test_what_the_settings_do_not_say_is_named(office: Office, tmp_path: Path) -> None:
+    """The operator learns what the person must be told by another way."""
+    subject, _ = measured(office)
+    secret = tmp_path / "passphrase"
+    secret.touch(mode=0o600)
+    secret.write_text(PASSPHRASE)
+    made = office.run(
+        "export", "make", subject, "--out", str(tmp_path / "ada.export"),
+        "--passphrase-file", str(secret),
+    )  # fmt: skip
+    assert made["unsaid"] == [
+        "contact", "dpo", "authority", "sources", "transfers", "automated_decisions",
+        "purposes.home-monitoring", "recipients.care-team",
+    ]  # fmt: skip
+
+
 def test_an_export_closes_its_request_and_is_deleted_in_time(
     office: Office, tmp_path: Path
 ) -> None:
@@ -149,23 +270,24 @@ def test_an_export_closes_its_request_and_is_deleted_in_time(
     assert office.run("export", "purge", "--yes")["deleted"] == 0
     office.vault.execute("UPDATE vault.exports SET expires_at = now() - interval '1 s'")
     assert office.run("export", "purge", "--yes")["deleted"] == 1
-    assert not (tmp_path / "ada.vvexport").exists()
+    assert not (tmp_path / "ada.export").exists()
 
 
-def test_an_export_does_not_open_by_guessing_or_damaged(office: Office, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seal", Seal)
+def test_an_export_does_not_open_by_guessing_or_damaged(
+    office: Office, tmp_path: Path, seal: Seal
+) -> None:
     """A wrong passphrase, a truncated file and a flipped bit each give an error, and no output."""
     subject, _ = measured(office)
-    exported(office, subject, tmp_path)
-    sealed = (tmp_path / "ada.vvexport").read_bytes()
+    exported(office, subject, tmp_path, "--format", seal)
+    sealed = (tmp_path / "ada.export").read_bytes()
     (tmp_path / "ada.zip").unlink()
     broken = tmp_path / "broken"
-    for data in (sealed[:-1], sealed[: len(sealed) // 2], sealed + b"x", b"",
-                 sealed[:-40] + bytes([sealed[-40] ^ 1]) + sealed[-39:]):  # fmt: skip
+    for data in (sealed[:-1], sealed[: len(sealed) // 2], b"",
+                 sealed[:4000] + bytes([sealed[4000] ^ 1]) + sealed[4001:]):  # fmt: skip
         broken.write_bytes(data)
         with pytest.raises(Refused, match="cannot be opened"):
-            export_files.unpack(broken, tmp_path / "ada.zip", "correct horse battery staple")
+            export_files.unpack(broken, tmp_path / "ada.zip", PASSPHRASE)
     with pytest.raises(Refused, match="cannot be opened"):
-        export_files.unpack(
-            tmp_path / "ada.vvexport", tmp_path / "ada.zip", "correct horse battery"
-        )
+        export_files.unpack(tmp_path / "ada.export", tmp_path / "ada.zip", "correct horse battery")
     assert [path.name for path in tmp_path.iterdir() if "zip" in path.name] == []

@@ -53,12 +53,6 @@ WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL
     SELECT FROM unnest(%(handles)s::bytea[], %(quantities)s::smallint[]) AS u (handle, quantity)
     WHERE u.handle = p.handle AND u.quantity = p.quantity)
 
--- name: observations_of
--- All observations of these pseudonyms, by quantity and time; last the quantities that are measured
--- together, moment by moment.
-SELECT purpose, quantity, time, value, flags FROM vv.observations_of(%(pseudonyms)s)
-ORDER BY purpose, CASE WHEN quantity = ANY (%(together)s) THEN NULL ELSE quantity END, time, quantity
-
 -- name: write_agents
 -- Insert or update the rows of agents that have a format.
 INSERT INTO vv.agents (agent, format, revoked_at, expires_at, lease_key, changed_epoch)

@@ -5,6 +5,7 @@ from trust.ports import Keys
 from trust.vault.database import Connection
 from trust.vault.postgres.agents import PostgresAgents
 from trust.vault.postgres.decisions import PostgresDecisions
+from trust.vault.postgres.dossiers import PostgresDossiers
 from trust.vault.postgres.enrolments import PostgresEnrolments
 from trust.vault.postgres.epochs import PostgresEpochs
 from trust.vault.postgres.erasures import PostgresErasures
@@ -49,6 +50,9 @@ class PostgresRecords(Records):
         self.reidentifications = PostgresReidentifications(connection, keys)
         self.requests = PostgresRequests(connection, keys)
         self.exports = PostgresExports(connection, keys)
+        self.dossiers = PostgresDossiers(
+            connection, keys, subjects=self.subjects, representatives=self.representatives
+        )
         self.erasures = PostgresErasures(
             connection, keys, subjects=self.subjects, decisions=self.decisions
         )

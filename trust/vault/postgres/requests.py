@@ -32,10 +32,10 @@ class PostgresRequests(Repository, Requests):
         rows = self._fetch("get", request)
         if not rows:
             raise NotFound("request", "See `vitalveil trust request list`.")
-        return _request(rows[0])
+        return request_of(rows[0])
 
     def all(self, *, with_closed: bool) -> list[RightsRequest]:
-        return [_request(row) for row in self._fetch("all", with_closed)]
+        return [request_of(row) for row in self._fetch("all", with_closed)]
 
     def ids(self, *, with_closed: bool) -> list[UUID]:
         return [request for (request,) in self._fetch("ids", with_closed)]
@@ -48,7 +48,8 @@ class PostgresRequests(Repository, Requests):
             raise Conflict("there is no open request of that id")
 
 
-def _request(row: Row) -> RightsRequest:
+def request_of(row: Row) -> RightsRequest:
+    """Return the request in a *row*: its columns in the order of the statement `get`."""
     request, subject, kind, received_at, due_at, because, closed_at, outcome = row
     return RightsRequest(
         request,

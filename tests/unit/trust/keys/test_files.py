@@ -72,6 +72,10 @@ def test_write_into_nowhere_is_our_error(tmp_path: Path) -> None:
         files.write(tmp_path / "no" / "f", b"", mode=files.SECRET)
 
 
+def _is_ours(head: bytes) -> bool:
+    return b"magic".startswith(head)
+
+
 def test_discard_takes_what_was_cut_off_with_it(tmp_path: Path) -> None:
     """`discard` also deletes the temporary file of an interrupted write, and can be repeated."""
     export = tmp_path / "export"
@@ -79,7 +83,7 @@ def test_discard_takes_what_was_cut_off_with_it(tmp_path: Path) -> None:
     files.unfinished(export).write_bytes(b"mag")
 
     for _ in range(2):
-        files.discard(export, begins_with=b"magic")
+        files.discard(export, is_ours=_is_ours, head_bytes=5)
 
         assert list(tmp_path.iterdir()) == []
 
@@ -90,7 +94,7 @@ def test_discard_takes_no_other_file(tmp_path: Path) -> None:
     key.write_bytes(b"Magic")
 
     with pytest.raises(KeyFileError, match="not what the record says"):
-        files.discard(key, begins_with=b"magic")
+        files.discard(key, is_ours=_is_ours, head_bytes=5)
 
     assert key.exists()
 
@@ -99,7 +103,7 @@ def test_what_cannot_be_deleted_is_our_error(tmp_path: Path) -> None:
     """A file that cannot be deleted raises the declared error with its name."""
     (tmp_path / "export").mkdir()
     with pytest.raises(KeyFileError, match=r"export: it cannot be deleted"):
-        files.discard(tmp_path / "export", begins_with=b"")
+        files.discard(tmp_path / "export", is_ours=_is_ours, head_bytes=5)
 
 
 def test_folder_over_a_file_is_our_error(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from trust.errors import NotFound
 from trust.keys import files
 from trust.reidentification.reidentification import load_public_key
 from trust.rights import export_files
+from trust.rights.export_files import Seal
 
 
 class MakeReceipt(Arguments, frozen=True, kw_only=True):
@@ -231,6 +232,13 @@ class MakeExport(Arguments, frozen=True, kw_only=True):
         dt.timedelta, Option(help="when it is deleted again (default: 30d)", metavar="30d")
     ] = dt.timedelta(days=30)
     request: RequestToClose = None
+    seal: Annotated[
+        Seal,
+        Option(
+            help="zip, which 7-Zip and others open (default), or sealed, for `export open`",
+            flag="format",
+        ),
+    ] = Seal.ZIP
 
 
 class ExportMade(Result, frozen=True, kw_only=True):
@@ -240,6 +248,8 @@ class ExportMade(Result, frozen=True, kw_only=True):
     file: str
     observations: int
     deleted_at: str
+    unsaid: list[str]
+    """The keys of [notice] in the settings that are missing: the person must be told otherwise."""
 
 
 def _make_export(app: App, arguments: MakeExport) -> ExportMade:
@@ -249,12 +259,14 @@ def _make_export(app: App, arguments: MakeExport) -> ExportMade:
         arguments.passphrase,
         available_for=arguments.available_for,
         request=arguments.request,
+        seal=arguments.seal,
     )
     return ExportMade(
         export=handed.export,
         file=str(handed.file),
         observations=handed.observations,
         deleted_at=format_second(handed.expires_at),
+        unsaid=handed.unsaid,
     )
 
 
@@ -310,7 +322,7 @@ COMMANDS: Final = (
     Command(
         name="export make",
         help="Write all data of a person, encrypted for that person (GDPR art. 15, 20)",
-        example="export make SUBJECT --out person.vve --passphrase-file passphrase.txt",
+        example="export make SUBJECT --out person.zip --passphrase-file passphrase.txt",
         arguments=MakeExport,
         result=ExportMade,
         run=_make_export,
