@@ -115,6 +115,9 @@ def test_leases_that_are_too_large_are_named(vault: Vault, at: dt.datetime) -> N
             (agents[1], around + 20), (agents[0], around + 10),
         ]  # fmt: skip
         assert records.leases.larger(than_bytes=around + 10) == [(agents[1], around + 20)]
+        # A revoked gateway gets no lease any more, however large its last one was.
+        records.agents.revoke(agents[1])
+        assert records.leases.larger(than_bytes=around) == [(agents[0], around + 10)]
 
 
 # Units that were set aside

@@ -1,5 +1,8 @@
 """Gateways that declare that they read padded leases, from untrusted states."""
 
+import pytest
+
+from trust.reconcile import padding as limits
 from trust.reconcile.padding import Padding
 from wire import state, topics
 from wire.state import State
@@ -82,3 +85,40 @@ def test_a_broker_that_invents_gateways_costs_a_bounded_time_and_memory() -> Non
     for number in range(40_000, 42_000):
         padding.heard(topics.state(f"{number:016x}"), said("lease-2"))
     assert len(padding.take(100_000)) == 500
+
+
+def test_the_names_of_gateways_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While as many names are remembered as may be, no further state is read; later, all are."""
+    monkeypatch.setattr(limits, "_MOST", 3)
+    clock = Clock()
+    padding = Padding(monotonic_s=clock)
+
+    def hear(*agents: int) -> list[str]:
+        for number in agents:
+            padding.heard(topics.state(f"{number:016x}"), said("lease-2"))
+        return padding.take(100)
+
+    assert hear(1, 2) == [f"{1:016x}", f"{2:016x}"]
+    # Names that are forgotten after seconds are counted apart from those that were told.
+    clock.now += 5
+    assert hear(3, 4) == [f"{3:016x}"]
+    clock.now += 5
+    assert hear(4, 5) == []
+    clock.now += 3600
+    assert hear(4, 5) == [f"{4:016x}", f"{5:016x}"]
+
+
+def test_gateways_that_do_not_read_padding_are_bounded_for_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A flood of states that say nothing fills the names of these seconds, and of no others."""
+    monkeypatch.setattr(limits, "_MOST", 3)
+    clock = Clock()
+    padding = Padding(monotonic_s=clock)
+    for number in range(1, 9):
+        padding.heard(topics.state(f"{number:016x}"), said())
+    padding.heard(topics.state(AGENT), said("lease-2"))
+    assert padding.take(1) == []
+    clock.now += 5
+    padding.heard(topics.state(AGENT), said("lease-2"))
+    assert padding.take(1) == [AGENT]

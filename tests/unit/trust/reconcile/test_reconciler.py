@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from tests.fakes.telemetry import row_refused
 from tests.support.clinic import TTL_S, Clinic, new_lease_key
 from tests.support.vault_rows import PURPOSE
-from trust.domain.units import Cause, Unit, UnitKind, Work, gateway
+from trust.config import LeaseSettings
+from trust.decisions import leases
+from trust.domain.units import Cause, Failure, Unit, UnitKind, Work, gateway
 from trust.errors import TelemetryUnavailable
 from trust.ports import Keys
 from trust.telemetry.permissions import Change
@@ -280,6 +282,36 @@ def test_a_key_that_is_none_costs_its_gateway_the_lease_alone(clinic: Clinic) ->
     assert clinic.lease_versions().keys() == {well}
     for agent, handle in handles.items():
         assert clinic.telemetry.handles_of(agent) == {handle}
+
+
+@pytest.mark.parametrize("is_padded", [False, True])
+def test_a_lease_that_became_too_large_is_not_kept(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, *, is_padded: bool
+) -> None:
+    """The sealed lease is measured itself: neither an estimate nor the padding is relied on."""
+    agent, well = clinic.enrol(), clinic.enrol()
+    for one in (agent, well):
+        clinic.accept(one)
+    limit = LeaseSettings().max_packet_bytes
+    if is_padded:
+        with clinic.vault.transaction() as records:
+            assert records.leases.note_padded([agent]) == 1
+        monkeypatch.setattr(leases, "multiple_bytes", lambda *_, **__: limit)
+    else:
+        clinic.reconciler.reconcile([agent, well])
+        with clinic.vault.transaction() as records:
+            (lease,) = records.leases.of([well])
+            records.leases.mark_stale([well])
+        clinic.accept(agent)
+        fits = leases.sealed_packet_bytes(len(lease.sealed))
+        settings = LeaseSettings(max_packet_bytes=fits)
+        monkeypatch.setattr(clinic.reconciler, "_lease", settings)
+
+    done = clinic.reconciler.attempt([agent, well])
+
+    assert done.failures == {agent: {Failure(gateway(agent), Cause.LEASE_TOO_LARGE)}}
+    assert clinic.lease_versions()[well] == done.versions[well]
+    assert clinic.lease_versions().get(agent, 0) < done.versions[agent]
 
 
 def test_a_damaged_person_keeps_what_they_had_and_costs_nobody_else(clinic: Clinic) -> None:
