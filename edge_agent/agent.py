@@ -12,11 +12,11 @@ from typing import Final
 from msgspec import UNSET
 
 from edge_agent.errors import LeaseRefused
+from edge_agent.intake import Intake
 from edge_agent.lease.leases import Leases
 from edge_agent.metrics import Metrics
 from edge_agent.pipeline.pipeline import Pipeline, marks_of
 from edge_agent.pipeline.pseudonymise import handles_by_sensor
-from edge_agent.pipeline.undated_buffer import UndatedBuffer
 from edge_agent.ports import KeptTime, Sensors, Spool
 from edge_agent.service import Service
 from edge_agent.spool_writer import SpoolWriter
@@ -86,7 +86,7 @@ class Agent:
         self._uplink = uplink
         self._service = service
         self._metrics = metrics
-        self._undated = UndatedBuffer()
+        self._intake = Intake(clock, sensors, pipeline, metrics)
         self._undated_until = clock.now() + undated_s
         self._turn = asyncio.Lock()
         self._group = asyncio.TaskGroup()
@@ -150,61 +150,23 @@ class Agent:
             measurements = await self._sensors.take(within_s=within_s)
         async with self._turn:
             if not self._clock.is_dated():
-                measurements = await self._hold(measurements)
-            self._note_the_time()
+                await self._intake.hold(measurements)
+                measurements = []
+            self._intake.follow_clock()
             await self._look_at_the_time()
-            self._offer(measurements)
+            self._intake.offer(measurements)
             await self._flush()
         self._metrics.show(
             self._spool.stats(), pending=self._pipeline.pending, now_ms=self._clock.now_ms()
         )
         self._service.progressed(now=self._clock.now())
 
-    async def _hold(self, measurements: Sequence[Measurement]) -> Sequence[Measurement]:
-        """
-        Hold *measurements*, and everything that the sensors have, until the time is known.
-
-        A measurement stamped before that must not be offered after it, because it would count as
-        dated. On return no sensor has any left, and no other task has run since.
-        """
-        while True:
-            self._metrics.refused(Refusal.UNDATED, self._undated.hold(measurements))
-            measurements = await self._sensors.take(within_s=0)
-            if not measurements:
-                return []
-
-    def _note_the_time(self) -> None:
-        """Follow the machine's clock; once it is known, date the measurements that waited."""
-        was_dated, before_ms = self._clock.is_dated(), self._clock.now_ms()
-        step_ms = self._clock.look()
-        self._metrics.clock_dated.set(self._clock.is_dated())
-        if step_ms is not None:
-            self._metrics.clock_steps.inc()
-            _log.warning("clock_stepped", by_ms=step_ms)
-        if self._clock.is_dated() and not was_dated:
-            _log.info("clock_known", waited=len(self._undated))
-            self._offer(self._undated.release(shift_ms=self._clock.now_ms() - before_ms))
-        self._clock.keep()
-
-    def _offer(self, measurements: Sequence[Measurement]) -> None:
-        now_ms, latest_ms = self._clock.now_ms(), self._clock.latest_ms()
-        now = self._clock.now()
-        if not self._clock.is_dated():
-            self._metrics.refused(Refusal.UNDATED, self._undated.hold(measurements))
-            return
-        for measurement in measurements:
-            for outcome in self._pipeline.offer(
-                measurement, now_ms=now_ms, latest_ms=latest_ms, now=now
-            ):
-                self._metrics.decided(outcome)
-        self._pipeline.tick(now_ms=now_ms, now=now)
-
     async def _look_at_the_time(self) -> None:
         """Stop listening when the lease has ended; start when the clock reaches its beginning."""
         if self.may_measure != self._is_allowed():
             await self._listen()
             if not self.may_measure:
-                self._metrics.refused(Refusal.UNDATED, self._undated.drop())
+                self._intake.drop_undated()
 
     def _is_allowed(self) -> bool:
         is_dated, latest_ms = self._clock.is_dated(), self._clock.latest_ms()
@@ -296,11 +258,11 @@ class Agent:
         async with self._turn:
             await self._keep()
             while measurements := await self._sensors.take(within_s=0):
-                self._offer(measurements)
+                self._intake.offer(measurements)
             if not self._spool_writer.is_stuck:
                 self._spool_writer.take(self._pipeline.take_all(now=self._clock.now()))
                 await self._keep()
-        self._metrics.refused(Refusal.UNDATED, self._undated.drop())
+        self._intake.drop_undated()
         self._clock.keep(is_last=True)
         self._listening.clear()
         self._uplink.finish()

@@ -5,26 +5,24 @@ One connection in one thread, so that a slow disk never blocks the event loop, a
 in the order of their calls.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
-from edge_agent.errors import SpoolError, SpoolFull
+from edge_agent.errors import SpoolError
 from edge_agent.ports import Amount, Appended, Removed, Sealed, Shortage, Spooled, SpoolStats
 from edge_agent.spool import database_file, eviction, opening, recent_slots
 from edge_agent.spool.database_file import MarkRow
 from edge_agent.spool.index_tags import Tags
 from edge_agent.spool.inspection import read_spool_id, read_stats
+from edge_agent.spool.remains import Remains
+from edge_agent.spool.thread import SpoolThread
 from edge_agent.values.checkpoint import Checkpoint
 from wire.receipt import SpoolReceipt
-
-T = TypeVar("T")
 
 _NOTHING: Final = Removed(Amount(), [])
 _PLENTY: Final = (1 << 63) - 1
@@ -50,7 +48,7 @@ class SqliteSpool:
 
         bounds: How much the spool may hold. May be replaced at any time.
 
-        executor: An executor with one thread, which opened the file.
+        thread: The thread that opened the file.
 
         free_bytes: Returns the free bytes of the disk.
     """
@@ -61,19 +59,17 @@ class SqliteSpool:
         tags: Tags,
         *,
         bounds: SpoolLimits,
-        executor: ThreadPoolExecutor,
+        thread: SpoolThread,
         free_bytes: Callable[[], int],
     ) -> None:
         self._db = opened.connection
-        self._folder = opened.folder
         self.repair = opened.repair
         """The repair of a damaged file at opening; None if the file was sound."""
-        self._has_repaired = opened.repair is not None
-        self._has_log_to_empty = False
-        self._has_damaged_to_erase = False
+        self._remains = Remains(opened)
         self._tags = tags
         self.bounds = bounds
-        self._executor = executor
+        self._run = thread.run
+        self._thread = thread
         self._free_bytes = free_bytes
         self._spool_id = read_spool_id(self._db)
         self._stats = read_stats(self._db)
@@ -98,23 +94,23 @@ class SqliteSpool:
         Raises:
             SpoolError: The spool cannot be used.
         """
-        executor = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        thread = SpoolThread()
 
         def make() -> "SqliteSpool":
             opened = opening.open_file(folder, new_spool_id=new_spool_id, key_check=tags.check())
             free = free_bytes or (lambda: database_file.free_bytes(folder))
-            return cls(opened, tags, bounds=bounds, executor=executor, free_bytes=free)
+            return cls(opened, tags, bounds=bounds, thread=thread, free_bytes=free)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(executor, make)
+            return await thread.run(make)
         except SpoolError:
-            executor.shutdown()
+            thread.close()
             raise
 
     async def close(self) -> None:
         """Close the file, after a checkpoint of its write-ahead log."""
         await self._run(self._db.close)
-        self._executor.shutdown()
+        self._thread.close()
 
     @property
     def spool_id(self) -> bytes:
@@ -122,7 +118,7 @@ class SqliteSpool:
 
     @property
     def has_remains(self) -> bool:
-        return self._has_log_to_empty or self._has_damaged_to_erase
+        return self._remains.any_left
 
     def stats(self) -> SpoolStats:
         return self._stats
@@ -190,18 +186,6 @@ class SqliteSpool:
 
     async def evict_older_than(self, oldest_ms: int, *, now_ms: int) -> Removed:
         return await self._run(lambda: self._evict_older_than(oldest_ms, now_ms))
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        """Run *work* in the spool's thread, after earlier calls."""
-        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
-        try:
-            return await asyncio.shield(future)
-        except sqlite3.Error as exc:
-            if exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-                raise SpoolFull("keep more, because the disk is full. Free some space") from None
-            raise SpoolError(
-                f"be read or written ({exc.sqlite_errorname}). Check the disk"
-            ) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -294,25 +278,10 @@ class SqliteSpool:
             marks = self._db.execute(f"DELETE FROM marks WHERE {others}", kept).rowcount  # noqa: S608
             known = _read_marks(self._db)
         self._marks = known
-        self._has_log_to_empty |= bool(removed.sequences or slots or marks)
-        self._empty_log()
-        # A damaged file cannot be purged selectively, because its content is unknown. One that was
-        # set aside just now stays for the first purge after a start, so that an operator can see
-        # it.
-        if removed.sequences or not self._has_repaired:
-            self._has_damaged_to_erase = not database_file.erase_damaged(self._folder)
-        self._has_repaired = False
+        self._remains.erase(
+            has_purged_envelopes=bool(removed.sequences), has_purged_other=bool(slots or marks)
+        )
         return removed
-
-    def _empty_log(self) -> None:
-        """Empty the write-ahead log, if a purge requested it and no reader blocks it."""
-        if not self._has_log_to_empty:
-            return
-        # The purge is committed. An error here only delays the checkpoint to the next call.
-        with suppress(sqlite3.Error):
-            self._db.execute("PRAGMA incremental_vacuum").fetchall()
-            (is_busy, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._has_log_to_empty = bool(is_busy)
 
     def _evict_older_than(self, oldest_ms: int, now_ms: int) -> Removed:
         with self._transaction():

@@ -1,7 +1,8 @@
 """
 Keeps a connection to the broker, publishes the spool, and receives receipts and leases.
 
-It owns the outbox. It shares the spool, where each call is a separate transaction.
+Its `Delivery` decides what is published when. It shares the spool, where each call is a separate
+transaction.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ from typing import Final, Protocol
 
 from edge_agent.errors import BrokerError, SpoolError
 from edge_agent.metrics import Metrics
-from edge_agent.ports import Broker, Clock, Connection, Spool, Spooled
+from edge_agent.ports import Broker, Clock, Connection, Spool
+from edge_agent.uplink.delivery import Delivery
 from edge_agent.uplink.outbox import Outbox
 from edge_agent.values.receipt_faults import ReceiptFault, fault_of
 from runtime.backoff import Backoff
@@ -25,12 +27,6 @@ from wire.state import State
 STATE_EVERY_S: Final = 30.0
 STEADY_AFTER_S: Final = 5.0
 """After this many seconds a connection counts as good, and the back-off restarts."""
-_AT_ONCE: Final = 64
-_RECEIPT_WITHIN_S: Final = 0.25
-"""How long a new connection waits for the retained receipt before it publishes, in seconds."""
-_SPOOL_RETRY_S: Final = 1.0
-_BACKLOG_FROM: Final = 64
-"""From this many waiting envelopes on, they are a backlog; fewer are simply published first."""
 _NOT_YET_S: Final = 5.0
 """How often to check whether the machine's clock can judge certificates, in seconds."""
 _DRAIN_S: Final = 1.0
@@ -92,7 +88,6 @@ class Uplink:
     ) -> None:
         self._broker = broker
         self._spool = spool
-        self._outbox = outbox
         self._agreements = agreements
         self._clock = clock
         self._backoff = backoff
@@ -100,21 +95,17 @@ class Uplink:
         self._start_delay_s = start_delay_s
         self.forget_within_s = forget_within_s
         """May be replaced at any time."""
-        self._has_news = asyncio.Event()
         self._state_changed = asyncio.Event()
-        self._heard = asyncio.Event()
-        self._drained = asyncio.Event()
+        self._delivery = Delivery(spool, outbox, clock=clock, metrics=metrics)
         self._stop = asyncio.Event()
         self._leave = asyncio.Event()
         self._has_settled = asyncio.Event()
-        self._delivering = 0
         self._faults: set[ReceiptFault] = set()
         self.is_connected = False
 
     def wake(self) -> None:
         """Notify the uplink of new envelopes in the spool."""
-        self._drained.clear()
-        self._has_news.set()
+        self._delivery.wake()
 
     def announce(self) -> None:
         """Notify the uplink that the state has changed."""
@@ -122,8 +113,7 @@ class Uplink:
 
     def dropped(self, sequences: Sequence[int]) -> None:
         """Notify the uplink that *sequences* were removed, which may move the spool's floor."""
-        self._outbox.drop(list(sequences))
-        self._has_news.set()
+        self._delivery.dropped(sequences)
         self._state_changed.set()
 
     def finish(self) -> None:
@@ -134,16 +124,6 @@ class Uplink:
     def renew(self) -> None:
         """Disconnect in order, and connect again."""
         self._leave.set()
-
-    def _note_progress(self) -> None:
-        """Note whether everything in the spool was published."""
-        stats = self._spool.stats()
-        has_all_fresh = self._outbox.last >= stats.next_sequence - 1
-        is_all = stats.depth == 0 or (has_all_fresh and self._outbox.backlog is None)
-        if is_all and not self._delivering:
-            self._drained.set()
-        else:
-            self._drained.clear()
 
     async def run(self, home: UplinkHandler) -> None:
         """Keep a connection for the agent *home* until `finish`."""
@@ -191,13 +171,8 @@ class Uplink:
     async def _converse(self, connection: Connection, home: UplinkHandler) -> None:
         """Publish and listen over *connection* until it ends, or until `finish`."""
         await self._forget()
-        stats = self._spool.stats()
-        is_backlog = stats.depth >= _BACKLOG_FROM
-        self._outbox.connected(backlog_through=stats.next_sequence - 1 if is_backlog else 0)
-        self._delivering = 0
-        self._heard.clear()
+        self._delivery.connected()
         self._faults.clear()
-        self._has_news.set()
         self._state_changed.set()
         self._set_connected(True)
         _log.info("broker_connected")
@@ -207,7 +182,7 @@ class Uplink:
             if self._stop.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_DRAIN_S):
-                        await self._drained.wait()
+                        await self._delivery.drained.wait()
             talk.cancel()
         await self._forget()
         await connection.publish_state(wire_state.encode(home.state(False)))
@@ -215,7 +190,7 @@ class Uplink:
     async def _talk(self, connection: Connection, home: UplinkHandler) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(connection, home), name="listen")
-            group.create_task(self._publish(connection, group), name="publish")
+            group.create_task(self._delivery.run(connection, group), name="publish")
             group.create_task(self._report(connection, home), name="report")
 
     async def _listen(self, connection: Connection, home: UplinkHandler) -> None:
@@ -237,10 +212,9 @@ class Uplink:
             if part.spool_id != self._spool.spool_id:
                 continue
             self._spool.settle(part)
-            self._outbox.settled(part)
+            self._delivery.settled(part)
             self._has_settled.set()
-        self._heard.set()
-        self._has_news.set()
+        self._delivery.heard()
 
     def _refuse(self, fault: ReceiptFault) -> None:
         """Ignore a receipt that ingest does not prove, and count it."""
@@ -267,79 +241,6 @@ class Uplink:
             _log.error("spool_failed", error=describe(exc))
             return
         self._metrics.settled(removed.amount)
-
-    async def _publish(self, connection: Connection, group: asyncio.TaskGroup) -> None:
-        if self._spool.stats().depth:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_RECEIPT_WITHIN_S):
-                    await self._heard.wait()
-        slots = asyncio.Semaphore(_AT_ONCE)
-        while True:
-            self._has_news.clear()
-            try:
-                await self._publish_due(connection, group, slots)
-                self._note_progress()
-            except SpoolError as exc:
-                self._metrics.spool_errors.inc()
-                _log.error("spool_failed", error=describe(exc))
-                await asyncio.sleep(_SPOOL_RETRY_S)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._outbox.due_in_s(now=self._clock.now())):
-                    await self._has_news.wait()
-
-    async def _publish_due(
-        self, connection: Connection, group: asyncio.TaskGroup, slots: asyncio.Semaphore
-    ) -> None:
-        """Publish lost envelopes, then new ones as far as there is room."""
-        lost = self._outbox.lost(now=self._clock.now())
-        if lost:
-            found = await self._spool.peek_at(lost)
-            self._outbox.drop(sorted(set(lost) - {spooled.sequence for spooled in found}))
-            self._metrics.published_again.inc(len(found))
-            await self._send(found, connection, group, slots)
-        await self._publish_fresh(connection, group, slots)
-        while room := self._outbox.backlog_room(now=self._clock.now()):
-            after, through = self._outbox.backlog or (0, 0)
-            limit = min(room, _AT_ONCE)
-            old = await self._spool.peek(after=after, limit=limit, through=through)
-            if not old:
-                self._outbox.backlog_done()
-            await self._send(old, connection, group, slots)
-            await self._publish_fresh(connection, group, slots)
-
-    async def _publish_fresh(
-        self, connection: Connection, group: asyncio.TaskGroup, slots: asyncio.Semaphore
-    ) -> None:
-        while self._outbox.room:
-            limit = min(self._outbox.room, _AT_ONCE)
-            new = await self._spool.peek(after=self._outbox.last, limit=limit)
-            if not new:
-                return
-            await self._send(new, connection, group, slots)
-
-    async def _send(
-        self,
-        envelopes: Sequence[Spooled],
-        connection: Connection,
-        group: asyncio.TaskGroup,
-        slots: asyncio.Semaphore,
-    ) -> None:
-        """Publish *envelopes* in order, without waiting for each acknowledgement."""
-        for envelope in envelopes:
-            await slots.acquire()
-            self._outbox.published(envelope.sequence, now=self._clock.now())
-            self._metrics.published.inc()
-            self._delivering += 1
-            group.create_task(self._deliver(envelope, connection, slots), name="deliver")
-
-    async def _deliver(
-        self, envelope: Spooled, connection: Connection, slots: asyncio.Semaphore
-    ) -> None:
-        await connection.publish_envelope(envelope.payload)
-        self._delivering -= 1
-        self._note_progress()
-        slots.release()
 
     async def _report(self, connection: Connection, home: UplinkHandler) -> None:
         """Publish the state when it changes, and at regular intervals."""
