@@ -91,4 +91,5 @@ class Clinic:
     def lease_versions(self) -> dict[str, int]:
         """Return the version of each lease that waits for the broker."""
         with self.vault.transaction() as records:
-            return {one.agent: one.version for one in records.leases.unpublished(limit=100)}
+            waiting = records.leases.unpublished(limit=100)
+            return {one.agent: one.version for one in records.leases.of(waiting)}

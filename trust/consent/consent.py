@@ -28,7 +28,7 @@ from trust.decisions.decisions import (
     before_restriction,
     current,
     state,
-    without_evidence,
+    withdrawal_of,
 )
 from trust.decisions.effective_grant import HANDLE_BYTES
 from trust.domain.durations import whole_ms
@@ -38,6 +38,7 @@ from trust.errors import Conflict, EndedUnrecorded, NotFound, Refused
 from trust.ports import Clock
 from trust.reconcile.reconciled import Reconciled
 from trust.reconcile.reconciler import Reconciler
+from trust.vault import owned
 from trust.vault.isolation import attempt_within
 from trust.vault.protocols import Records, Vault
 from trust.vault.records.agents import Agent
@@ -282,17 +283,9 @@ class Consent:
                 raise Conflict("there is no accepted decision of that subject for that purpose")
             agents = records.handles.agents_of(subject, purpose)
             records.agents.hold_all(agents)
-            now = whole_ms(self._clock())
-            # Anyone who could have agreed may withdraw, without showing a mandate again. The
-            # evidence of the yes does not apply to the withdrawal.
             decision = msgspec.structs.replace(
-                without_evidence(accepted),
+                withdrawal_of(accepted, at=whole_ms(self._clock())),
                 decision=self._new_id(),
-                state=State.WITHDRAWN,
-                quantities=[],
-                decided_at=now,
-                valid_from=now,
-                valid_to=None,
                 supersedes=chain[-1].decision,
                 given_by=given_by,
             )
@@ -381,7 +374,7 @@ def _readable(records: Records, agent: str) -> list[Handle]:
     """
     opened = [
         attempt_within(lambda s=sealed: records.handles.open(s), kind=UnitKind.PERSON)  # type: ignore[misc]
-        for sealed in records.handles.sealed_at([agent])
+        for sealed in owned.sealed_at(records, [agent])[0]
     ]
     return [handle for handle in opened if not isinstance(handle, Cause)]
 

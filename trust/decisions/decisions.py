@@ -200,6 +200,23 @@ def without_evidence(decision: Decision) -> Decision:
     )
 
 
+def withdrawal_of(accepted: Decision, *, at: dt.datetime) -> Decision:
+    """
+    Return the withdrawal of *accepted*, which still has the id of *accepted*.
+
+    Anyone who could have agreed may withdraw, without showing a mandate again. The evidence of the
+    yes does not apply to the withdrawal.
+    """
+    return msgspec.structs.replace(
+        without_evidence(accepted),
+        state=State.WITHDRAWN,
+        quantities=[],
+        decided_at=at,
+        valid_from=at,
+        valid_to=None,
+    )
+
+
 def chain(decisions: Sequence[Decision], *, subject: UUID, purpose: str) -> list[Decision]:
     """
     Return *decisions*, stored in this order under *subject* and *purpose*, if they form a chain.

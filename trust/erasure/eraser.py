@@ -32,6 +32,7 @@ from trust.domain.erasure_steps import (
 from trust.erasure.certificate import Done, SignedCertificate, certify, sign
 from trust.erasure.freezing import Freezer
 from trust.erasure.physical_rewrite import PhysicalRewrite
+from trust.erasure.residue import ResidueSearch
 from trust.erasure.verification import Verifier
 from trust.errors import BrokerUnavailable, KeyFileError, Residue
 from trust.ports import Clock, Keys
@@ -98,6 +99,7 @@ class Eraser:
         self._freezer = Freezer(vault, stores, consent, reconciler, keys, controller=controller)
         self._physical_rewrite = physical_rewrite
         self._verifier = verifier
+        self._residue = ResidueSearch(vault, verifier)
         self._publish = publish
         self._ledger_file = ledger_file
         self._horizon = horizon
@@ -263,13 +265,13 @@ class Eraser:
     def _verify(self, erasure: Erasure) -> FoundNothing:
         """Look through every store once more; erase data that arrived after the mark."""
         back = self._verifier.back_of(erasure.number)
-        kept = [] if back is None else self._verifier.erase(erasure.number, back)
-        looked = self._verifier.finish_rewriting()
+        kept = [] if back is None else self._verifier.repetition.erase(erasure.number, back)
+        looked = self._verifier.repetition.finish_rewriting()
         exports = Exports()
         if erasure.purpose is None:
             with self._vault.transaction() as records:
                 exports = _discard_exports(records, erasure.subject)
-        if residue := [*self._residue(erasure), *exports.residue(), *kept]:
+        if residue := [*self._residue.of(erasure), *exports.residue(), *kept]:
             raise Residue(residue)
         return FoundNothing(
             residue=0,
@@ -291,22 +293,7 @@ class Eraser:
         """
         with self._vault.transaction() as records:
             erasure = records.erasures.get(number)
-        return self._residue(erasure)
-
-    def _residue(self, erasure: Erasure) -> list[str]:
-        back = self._verifier.back_of(erasure.number)
-        found = set() if back is None else set(back.where())
-        with self._vault.transaction() as records:
-            if erasure.purpose is None and records.handles.of(erasure.subject, None):
-                found.add("vault handles")
-            if erasure.purpose is None and not records.subjects.is_erased(erasure.subject):
-                found.add("vault identity")
-            waiting = [
-                one for one in records.erasures.found_again() if one.number == erasure.number
-            ]
-        if not all(one.is_rewritten for one in waiting):
-            found.add("files that are still to be rewritten")
-        return sorted(found)
+        return self._residue.of(erasure)
 
 
 class Exports(msgspec.Struct, frozen=True):

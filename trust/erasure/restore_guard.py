@@ -7,6 +7,8 @@ database, the permissions of every agent are those of the vault, and the views l
 restricted series.
 """
 
+import itertools
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -25,6 +27,7 @@ from trust.telemetry.erasure import Stores
 from trust.vault.erasure_file import LedgerFile
 from trust.vault.isolation import attempt
 from trust.vault.protocols import Vault
+from trust.vault.records.decisions import Chain
 from trust.vault.records.erasures import Entry, Erasure
 
 _GROUP: Final = 100
@@ -203,12 +206,7 @@ class RestoreGuard:
 
     def _restrict_again(self) -> None:
         """Apply every restriction and every lifted restriction: a backup may lack both."""
-        with self._vault.transaction() as records:
-            scopes = [
-                (*scope, records.epochs.numbers(scope[1]))
-                for scope in records.decisions.restricted()
-            ]
-        for subject, purpose, epochs in scopes:
+        for subject, purpose, epochs in self._ever_restricted():
             names = pseudonyms_of(
                 subject,
                 keys=self._keys,
@@ -223,6 +221,30 @@ class RestoreGuard:
                 _log.error("tampered_restriction")
             is_restricted = isinstance(found, Cause) or found
             self._stores.restrict([n.value for n in names], is_restricted=is_restricted)
+
+    def _ever_restricted(self) -> list[tuple[UUID, str, list[int]]]:
+        """Return each subject and purpose with a restriction, and the purpose's key epochs."""
+        scopes = attempt(self._restrictions, kind=UnitKind.PERSON)
+        if isinstance(scopes, Cause):
+            # One decision cannot be read, so each possible chain is read by itself.
+            scopes = list(self._chains())
+        with self._vault.transaction() as records:
+            return [(*scope, records.epochs.numbers(scope[1])) for scope in scopes]
+
+    def _restrictions(self) -> list[Chain]:
+        with self._vault.transaction() as records:
+            return records.decisions.restricted()
+
+    def _chains(self) -> Iterator[Chain]:
+        after = UUID(int=0)
+        while True:
+            with self._vault.transaction() as records:
+                subjects = [who for who, _ in records.subjects.page(after=after, limit=_GROUP)]
+                purposes = records.purposes.names()
+            if not subjects:
+                return
+            yield from itertools.product(subjects, purposes)
+            after = subjects[-1]
 
     def _is_restricted(self, subject: UUID, purpose: str) -> bool:
         with self._vault.transaction() as records:

@@ -16,8 +16,10 @@ from trust.decisions.evidence import Proof, holds, proof
 from trust.domain import canonical
 from trust.domain.approval import rests_on
 from trust.domain.reidentify import Known
+from trust.domain.units import Cause, UnitKind
 from trust.errors import Tampered
 from trust.integrity.witness import Chain, Version, Witness
+from trust.vault.isolation import attempt
 from trust.vault.protocols import Records, Vault
 
 _PAGE: Final = 2000
@@ -39,7 +41,8 @@ class Read(msgspec.Struct, frozen=True):
     """The result of verifying every decision and policy in the vault."""
 
     broken: list[Chain]
-    """Chains in which a signature, of trust or of an officer who vouched, does not verify."""
+    """Chains that cannot be read, or in which a signature, of trust or of an officer who vouched,
+    does not verify."""
     unproven: int
     """Number of yes decisions without a method or a text, as earlier releases recorded them."""
     policies_verify: bool
@@ -148,11 +151,13 @@ class Audit:
         return PoliciesFound(problems, max(gone, 0), len(without - forgotten))
 
     def _verified(self, chain: Chain, officers: Mapping[UUID, Known]) -> list[Decision] | None:
-        with self._vault.transaction() as records:
-            try:
-                found = records.decisions.chain(*chain)
-            except Tampered:
-                return None
+        def read() -> list[Decision]:
+            with self._vault.transaction() as records:
+                return records.decisions.chain(*chain)
+
+        found = attempt(read, kind=UnitKind.PERSON)
+        if isinstance(found, Cause):
+            return None
         return found if all(holds(one, officers) for one in found) else None
 
     def _officers(self) -> Mapping[UUID, Known]:

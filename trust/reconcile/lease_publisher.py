@@ -11,17 +11,18 @@ import asyncio
 import datetime as dt
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from runtime.logs import Log, describe
 from trust.config import DatabaseSettings
-from trust.domain.units import Cause, Failure, UnitKind, Work, back_off, gateway, job
+from trust.domain.units import Cause, Failure, UnitKind, Work, back_off, job
 from trust.errors import BrokerUnavailable, TelemetryUnavailable, Unavailable
 from trust.metrics import Metrics
 from trust.ports import Broker, Channel, SealedLease
 from trust.reconcile.padding import Padding
+from trust.reconcile.publication_register import PublicationRegister
 from trust.reconcile.reconciler import Reconciler
 from trust.reconcile.suspects import Suspects
 from trust.vault.isolation import attempt
@@ -72,6 +73,7 @@ class LeasePublisher:
         repair_after: dt.timedelta,
     ) -> None:
         self._vault = vault
+        self._register = PublicationRegister(vault, metrics, at_once=_GROUP)
         self._reconciler = reconciler
         self._broker = broker
         self._listen_to = listen_to
@@ -109,7 +111,7 @@ class LeasePublisher:
             try:
                 async with listen(self._listen_to) as listener:
                     self._metrics.connected.labels("vault").set(1)
-                    await self._wait_to_be_publisher(listener)
+                    await _wait_to_be_publisher(listener)
                     async with self._broker.connect() as channel:
                         failures = 0
                         await self._serve(listener, channel)
@@ -125,18 +127,9 @@ class LeasePublisher:
             )
 
     def _count_failure(self, exc: Unavailable) -> None:
-        of = "vault"
-        if isinstance(exc, BrokerUnavailable):
-            of = "broker"
-        elif isinstance(exc, TelemetryUnavailable):
-            of = "telemetry"
+        of = _server_of(exc)
         self._metrics.failures.labels(of).inc()
         _log.warning("out_of_reach", what=of, error=describe(exc), why=exc.cause)
-
-    async def _wait_to_be_publisher(self, listener: Listener) -> None:
-        # PostgreSQL does not notify a waiting process when the lock becomes free.
-        while not await listener.is_publisher():  # noqa: ASYNC110 - the event is in another process
-            await asyncio.sleep(0.2)
 
     async def _serve(self, listener: Listener, channel: Channel) -> None:
         self._metrics.connected.labels("broker").set(1)
@@ -166,7 +159,7 @@ class LeasePublisher:
         while True:
             await self.publish(channel)
             if agents := padding.take(_GROUP):
-                await self._in_thread(lambda a=agents: self._note_padded(a))  # type: ignore[misc]
+                await self._in_thread(lambda a=agents: self._register.note_padded(a))  # type: ignore[misc]
             await self._reconcile()
             await self.publish(channel)
             if after is not None:
@@ -174,7 +167,7 @@ class LeasePublisher:
             else:
                 # A lease over which a connection was lost comes last, when all other gateways have
                 # theirs.
-                self._doubt.again(await self._in_thread(self._to_publish_again))
+                self._doubt.again(await self._in_thread(self._register.due_again))
                 await self._publish_alone(channel, self._doubt.last_alone)
             await listener.heard(timeout_s=_ROUND_S if after is None else 0)
 
@@ -242,7 +235,7 @@ class LeasePublisher:
     async def _publish_alone(self, channel: Channel, agents: Sequence[str]) -> int:
         total = 0
         for agent in agents:
-            leases = await self._in_thread(lambda a=agent: self._leases_of([a]))  # type: ignore[misc]
+            leases = await self._in_thread(lambda a=agent: self._register.leases_of([a]))  # type: ignore[misc]
             if not leases:
                 self._doubt.passed([agent])
             else:
@@ -263,7 +256,7 @@ class LeasePublisher:
             self._doubt.lost(agents)
             raise
         self._doubt.passed(agents)
-        await self._in_thread(lambda: self._save_published(leases, refused))
+        await self._in_thread(lambda: self._register.save(leases, refused))
         self._metrics.published.inc(len(leases) - len(refused))
         return len(leases) - len(refused)
 
@@ -272,12 +265,16 @@ class LeasePublisher:
         Publish the next page of all leases; return the agent to continue after, or None at the
         end.
         """
-        leases = await self._in_thread(lambda: self._all_leases(after))
-        if not leases:
+        agents = await self._in_thread(lambda: self._register.agents_after(after))
+        if not agents:
             return None
+        leases = await self._in_thread(lambda: self._register.leases_of(agents))
         doubted = set(self._doubt.all)
         await self._hand_over(channel, [one for one in leases if one.agent not in doubted])
-        return leases[-1].agent
+        return agents[-1]
+
+    def _unpublished(self) -> list[SealedLease]:
+        return self._register.unpublished(without=self._doubt.all)
 
     async def is_all_published(self) -> bool:
         """Tell whether the broker has the newest version of every lease."""
@@ -287,62 +284,25 @@ class LeasePublisher:
         """Stop the thread after its current call."""
         self._thread.shutdown()
 
-    def _unpublished(self) -> list[SealedLease]:
-        with self._vault.transaction() as records:
-            unfinished, unpublished = records.leases.backlog()
-            self._metrics.unfinished.set(unfinished)
-            self._metrics.unpublished.set(unpublished)
-            return records.leases.unpublished(without=self._doubt.all, limit=_GROUP)
-
-    def _all_leases(self, after: str) -> list[SealedLease]:
-        with self._vault.transaction() as records:
-            return records.leases.page(after=after, limit=_GROUP)
-
-    def _leases_of(self, agents: Sequence[str]) -> list[SealedLease]:
-        with self._vault.transaction() as records:
-            return records.leases.of(agents)
-
-    def _to_publish_again(self) -> list[str]:
-        with self._vault.transaction() as records:
-            return records.set_aside.to_publish_again(limit=_GROUP)
-
-    def _save_published(self, leases: Sequence[SealedLease], refused: Mapping[str, Cause]) -> None:
-        failures = {
-            agent: {Failure(gateway(agent), refused[agent])} if agent in refused else set()
-            for agent in (lease.agent for lease in leases)
-        }
-        with self._vault.transaction() as records:
-            records.leases.save_published(lease for lease in leases if lease.agent not in refused)
-            records.set_aside.replace(Work.PUBLICATION, failures)
-        for found in failures.values():
-            self._metrics.count_failures(found)
-        _log.debug("published", leases=len(leases) - len(refused))
-
-    def _note_padded(self, agents: Sequence[str]) -> None:
-        """Record that *agents* read padded leases; their next lease is padded."""
-        noted = attempt(lambda: self._save_padded(agents), kind=UnitKind.GATEWAY)
-        if isinstance(noted, Cause) and len(agents) > 1:
-            # One agent made the common transaction fail, so each agent gets its own.
-            for agent in agents:
-                self._note_padded([agent])
-
-    def _save_padded(self, agents: Sequence[str]) -> None:
-        with self._vault.transaction() as records:
-            noted = records.leases.note_padded(agents)
-        if noted:
-            _log.info("read_padded", agents=noted)
-
     def _note_convicted(self) -> None:
         """Set aside the gateway whose lease makes the broker close the connection."""
         convicted = self._doubt.convicted()
-        if not convicted:
-            return
-        failures = {agent: {Failure(gateway(agent), Cause.CONNECTION_LOST)} for agent in convicted}
-        with self._vault.transaction() as records:
-            records.set_aside.replace(Work.PUBLICATION, failures)
-        for found in failures.values():
-            self._metrics.count_failures(found)
-        _log.error("lease_closes_connection", agents=len(convicted))
+        if convicted:
+            self._register.set_aside(convicted, Cause.CONNECTION_LOST)
+            _log.error("lease_closes_connection", agents=len(convicted))
+
+
+async def _wait_to_be_publisher(listener: Listener) -> None:
+    # PostgreSQL does not notify a waiting process when the lock becomes free.
+    while not await listener.is_publisher():  # noqa: ASYNC110 - the event is in another process
+        await asyncio.sleep(0.2)
+
+
+def _server_of(error: Unavailable) -> str:
+    """Return the label of the server that *error* is about."""
+    if isinstance(error, BrokerUnavailable):
+        return "broker"
+    return "telemetry" if isinstance(error, TelemetryUnavailable) else "vault"
 
 
 async def publish_once(

@@ -28,6 +28,7 @@ from trust.errors import LeaseTooLarge, Unusable
 from trust.integrity.witness import Chain
 from trust.ports import Keys
 from trust.telemetry.permissions import Change
+from trust.vault import owned
 from trust.vault.isolation import attempt_within
 from trust.vault.protocols import Records
 from trust.vault.records.agents import Agent
@@ -207,7 +208,12 @@ class _Opener:
     def open(self, agents: Sequence[str], cut: Cut) -> dict[str, _Found]:
         found = {agent: _Found() for agent in agents}
         chains = self._chains(agents, cut)
-        for sealed in self._records.handles.sealed_at(agents):
+        readable, damaged = owned.sealed_at(self._records, agents)
+        for owner, cause in damaged:
+            found[owner.agent].held.append(owner.handle)
+            person = Unit(UnitKind.PERSON, str(owner.subject))
+            found[owner.agent].failures.add(Failure(person, cause))
+        for sealed in readable:
             here = found[sealed.agent]
             chain = chains.get((sealed.subject, sealed.purpose), [])
             opened = self._open(sealed, chain)
@@ -226,12 +232,7 @@ class _Opener:
 
         No chain grows meanwhile: each new decision takes the lock of every agent with a handle.
         """
-        chains: dict[Chain, list[Decision] | Cause] = {}
-        for chain, signed in self._records.decisions.signed_of_agents(agents).items():
-            chains[chain] = attempt_within(
-                lambda c=chain, s=signed: self._records.decisions.verified_chain(c, s),  # type: ignore[misc]
-                kind=UnitKind.PERSON,
-            )
+        chains = owned.chains_at(self._records, agents)
         lengths = {chain: len(c) for chain, c in chains.items() if not isinstance(c, Cause)}
         missing = cut(lengths)
         return {chain: taken for chain, taken in chains.items() if chain not in missing}

@@ -6,7 +6,7 @@ Errors never contain a text of the server or of the driver, because it may quote
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -20,8 +20,19 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Row = tuple[Any, ...]
 DriverError = psycopg.Error
 """An error of the driver inside a transaction. The transaction cannot be used any more."""
-_OF_A_ROW = (psycopg.DataError, psycopg.IntegrityError)
-"""The server works: a value is out of range, violates a constraint, or cannot be read."""
+_OF_A_ROW: Final = (psycopg.DataError, psycopg.IntegrityError)
+"""A value is out of range, or a constraint refuses it."""
+_DAMAGED: Final = frozenset(
+    {
+        "XX000",  # internal_error: among others, the length of a value is impossible
+        "XX001",  # data_corrupted: a page or a part of a large value is damaged or missing
+        "XX002",  # index_corrupted
+        "58030",  # io_error: the disk cannot read this block
+        "58P01",  # undefined_file: the row names a transaction that never was
+        "54000",  # program_limit_exceeded: a value is too large for its index
+    }
+)
+"""SQLSTATEs of one damaged page or row, which the server answers and then goes on."""
 
 
 def parameters(settings: DatabaseSettings, *, section: str) -> dict[str, Any]:
@@ -52,6 +63,16 @@ def why(error: psycopg.Error | SessionRefused) -> str:
         return str(error)
     found = postgres.meaning(error)
     return describe(error) if found is None else found.text
+
+
+def is_of_a_row(error: psycopg.Error) -> bool:
+    """
+    Tell whether the server is well, and only what *error* was about cannot be read or written.
+
+    A server that is damaged as a whole may look like this at first. That is found out by the next
+    step: recording that a unit failed needs a transaction that commits.
+    """
+    return isinstance(error, _OF_A_ROW) or error.sqlstate in _DAMAGED
 
 
 class DatabaseLink:
@@ -102,8 +123,9 @@ class DatabaseLink:
         try:
             yield
         except psycopg.Error as exc:
-            is_of_a_row = isinstance(exc, _OF_A_ROW)
-            raise self._error(describe(exc), is_of_a_row=is_of_a_row) from None
+            # An error that ended the session as well is the server's, whatever it says.
+            is_up = self._connection is not None and not self._connection.closed
+            raise self._error(describe(exc), is_of_a_row=is_up and is_of_a_row(exc)) from None
 
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:

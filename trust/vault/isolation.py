@@ -13,6 +13,7 @@ from runtime.logs import Log, describe
 from trust.domain.units import Cause, UnitKind, cause_of
 from trust.errors import TrustError, Unavailable
 from trust.vault.database import DriverError
+from trust.vault.protocols import Records
 
 T = TypeVar("T")
 _log: Final = Log("trust.vault.isolation")
@@ -39,6 +40,31 @@ def attempt(work: Callable[[], T], *, kind: UnitKind) -> T | Cause:
             raise
         _log.warning("unit_failed", kind=kind, cause=Cause.ROW_REFUSED, error=describe(exc))
         return Cause.ROW_REFUSED
+
+
+def attempt_apart(records: Records, work: Callable[[], T], *, kind: UnitKind) -> T | Cause:
+    """
+    Return as `attempt` does, inside a transaction that goes on also when a row cannot be read.
+
+    What *work* wrote before it failed is taken back.
+
+    Args:
+        records: Of that transaction.
+
+        work: What is done for one unit.
+
+        kind: Of that unit, for the log.
+
+    Raises:
+        Unavailable: A server does not do its part, whatever was asked.
+        DriverError: The transaction is of no use any more.
+    """
+
+    def apart() -> T:
+        with records.isolated():
+            return work()
+
+    return attempt(apart, kind=kind)
 
 
 def attempt_within(work: Callable[[], T], *, kind: UnitKind) -> T | Cause:

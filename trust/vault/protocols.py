@@ -45,6 +45,15 @@ class Records(Protocol):
     erasures: Erasures
     dossiers: Dossiers
 
+    def isolated(self) -> AbstractContextManager[None]:
+        """
+        Take back what is done inside if it raises; the transaction goes on in both cases.
+
+        Raises:
+            VaultUnavailable: A row cannot be read or written; the error is of this row.
+        """
+        ...
+
 
 class Vault(Protocol):
     """The store of people, decisions, gateways, leases and erasures."""

@@ -65,6 +65,7 @@ class MemoryDecisions(MemoryRepository, Decisions):
         for row in self._tables.decisions:
             chain = (row.subject, row.purpose)
             if chain in chains:
+                self._tables.read(row.subject)
                 found.setdefault(chain, []).append((row.document, row.signature))
         return found
 

@@ -7,7 +7,14 @@ from uuid import UUID
 from tests.fakes.vault.repository import MemoryRepository
 from tests.fakes.vault.tables import HandleRow, require
 from trust.domain import subjects
-from trust.vault.records.handles import Handle, Handles, SealedHandle, issued_for, open_handle
+from trust.vault.records.handles import (
+    Handle,
+    Handles,
+    Owner,
+    SealedHandle,
+    issued_for,
+    open_handle,
+)
 
 
 class MemoryHandles(MemoryRepository, Handles):
@@ -41,21 +48,29 @@ class MemoryHandles(MemoryRepository, Handles):
         rows[handle.handle] = row
 
     def sealed_at(self, agents: Sequence[str]) -> list[SealedHandle]:
-        found = [
-            SealedHandle(
-                handle,
-                row.subject,
-                row.agent,
-                row.purpose,
-                row.decision,
-                row.sealed_bindings,
-                row.key_epoch,
-                self._tables.subjects[row.subject].wrapped_key,
-            )
-            for handle, row in self._live()
-            if row.agent in agents
-        ]
+        found = [self._sealed(handle, r) for handle, r in self._live() if r.agent in agents]
         return sorted(found, key=lambda sealed: (sealed.agent, sealed.handle))
+
+    def sealed(self, handle: bytes) -> SealedHandle | None:
+        row = dict(self._live()).get(handle)
+        return None if row is None else self._sealed(handle, row)
+
+    def _sealed(self, handle: bytes, row: HandleRow) -> SealedHandle:
+        self._tables.read(row.subject)
+        return SealedHandle(
+            handle,
+            row.subject,
+            row.agent,
+            row.purpose,
+            row.decision,
+            row.sealed_bindings,
+            row.key_epoch,
+            self._tables.subjects[row.subject].wrapped_key,
+        )
+
+    def owners_at(self, agents: Sequence[str]) -> list[Owner]:
+        found = [Owner(h, r.subject, r.agent, r.purpose) for h, r in self._live()]
+        return sorted((o for o in found if o.agent in agents), key=lambda o: (o.agent, o.handle))
 
     def open(self, sealed: SealedHandle) -> Handle:
         return open_handle(sealed, self._keys)

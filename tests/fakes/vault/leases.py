@@ -8,6 +8,7 @@ from tests.fakes.vault.repository import MemoryRepository
 from tests.fakes.vault.tables import AgentRow
 from trust.decisions.leases import sealed_packet_bytes
 from trust.domain.units import UnitKind, Work
+from trust.errors import VaultUnavailable
 from trust.ports import SealedLease
 from trust.vault.records.leases import Leases
 
@@ -111,9 +112,9 @@ class MemoryLeases(MemoryRepository, Leases):
             ):
                 yield -1 if row.tried is None else row.tried
 
-    def unpublished(self, *, without: Sequence[str] = (), limit: int) -> list[SealedLease]:
+    def unpublished(self, *, without: Sequence[str] = (), limit: int) -> list[str]:
         waiting = [
-            lease
+            lease.agent
             for lease in self._leases(skips_refused=True)
             if self._tables.agents[lease.agent].published_version < lease.version
             and lease.agent not in without
@@ -121,10 +122,13 @@ class MemoryLeases(MemoryRepository, Leases):
         return waiting[:limit]
 
     def of(self, agents: Sequence[str]) -> list[SealedLease]:
+        if self._tables.damaged_leases.intersection(agents):
+            raise VaultUnavailable("DataCorrupted XX001", is_of_a_row=True)
         return [lease for lease in self._leases() if lease.agent in agents]
 
-    def page(self, *, after: str, limit: int) -> list[SealedLease]:
-        return [one for one in self._leases(skips_refused=True) if one.agent > after][:limit]
+    def page(self, *, after: str, limit: int) -> list[str]:
+        agents = [one.agent for one in self._leases(skips_refused=True)]
+        return [agent for agent in agents if agent > after][:limit]
 
     def _leases(self, *, skips_refused: bool = False) -> list[SealedLease]:
         refused = {

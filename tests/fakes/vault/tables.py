@@ -204,6 +204,20 @@ class Tables:
     )
     enrolments: dict[bytes, EnrolmentRow] = field(default_factory=dict)
     renewals: dict[int, tuple[int, Renewal]] = field(default_factory=dict)
+    damaged: set[UUID] = field(default_factory=set)
+    """Subjects of whom a row cannot be read."""
+    damaged_leases: set[str] = field(default_factory=set)
+    """Gateways whose lease cannot be read."""
+
+    def read(self, subject: UUID) -> None:
+        """
+        Read a row of *subject*.
+
+        Raises:
+            VaultUnavailable: It is damaged.
+        """
+        if subject in self.damaged:
+            raise VaultUnavailable("DataCorrupted XX001", is_of_a_row=True)
 
 
 def require(holds: bool, constraint: str) -> None:

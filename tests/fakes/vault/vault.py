@@ -35,6 +35,7 @@ class MemoryRecords(Records):
     """
 
     def __init__(self, tables: Tables, keys: Keys, clock: Clock) -> None:
+        self._tables = tables
         self.subjects = MemorySubjects(tables, keys, clock)
         self.representatives = MemoryRepresentatives(tables, keys, clock)
         self.purposes = MemoryPurposes(tables, keys, clock)
@@ -52,6 +53,15 @@ class MemoryRecords(Records):
         self.exports = MemoryExports(tables, keys, clock)
         self.erasures = MemoryErasures(tables, keys, clock)
         self.dossiers = MemoryDossiers(tables, keys, clock)
+
+    @contextlib.contextmanager
+    def isolated(self) -> Iterator[None]:
+        before = copy.deepcopy(vars(self._tables))
+        try:
+            yield
+        except BaseException:
+            vars(self._tables).update(before)
+            raise
 
 
 class MemoryVault(Vault):

@@ -6,7 +6,14 @@ from uuid import UUID
 from runtime.database import named_sql
 from trust.domain import subjects
 from trust.vault.postgres.repository import Repository
-from trust.vault.records.handles import Handle, Handles, SealedHandle, issued_for, open_handle
+from trust.vault.records.handles import (
+    Handle,
+    Handles,
+    Owner,
+    SealedHandle,
+    issued_for,
+    open_handle,
+)
 
 
 class PostgresHandles(Repository, Handles):
@@ -36,6 +43,14 @@ class PostgresHandles(Repository, Handles):
 
     def sealed_at(self, agents: Sequence[str]) -> list[SealedHandle]:
         return [SealedHandle(*row) for row in self._fetch("sealed_at", list(agents))]
+
+    def sealed(self, handle: bytes) -> SealedHandle | None:
+        rows = self._fetch("sealed", handle)
+        return SealedHandle(*rows[0]) if rows else None
+
+    def owners_at(self, agents: Sequence[str]) -> list[Owner]:
+        rows = self._fetch("owners_at", list(agents))
+        return [Owner(bytes(handle), *rest) for handle, *rest in rows]
 
     def open(self, sealed: SealedHandle) -> Handle:
         return open_handle(sealed, self._keys)

@@ -52,14 +52,14 @@ class PostgresLeases(Repository, Leases):
     def due(self, *, now: dt.datetime, limit: int) -> list[str]:
         return [agent for (agent,) in self._fetch("due", now, limit)]
 
-    def unpublished(self, *, without: Sequence[str] = (), limit: int) -> list[SealedLease]:
-        return _leases(self._fetch("unpublished", list(without), limit))
+    def unpublished(self, *, without: Sequence[str] = (), limit: int) -> list[str]:
+        return [agent for (agent,) in self._fetch("unpublished", list(without), limit)]
 
     def of(self, agents: Sequence[str]) -> list[SealedLease]:
         return _leases(self._fetch("of", list(agents)))
 
-    def page(self, *, after: str, limit: int) -> list[SealedLease]:
-        return _leases(self._fetch("page", after, limit))
+    def page(self, *, after: str, limit: int) -> list[str]:
+        return [agent for (agent,) in self._fetch("page", after, limit)]
 
     def save_published(self, leases: Iterable[SealedLease]) -> None:
         rows = [(lease.version, lease.agent, lease.version) for lease in leases]

@@ -1,8 +1,13 @@
 """Every repository of the vault, in one transaction of PostgreSQL."""
 
+import contextlib
+from collections.abc import Iterator
+
+from runtime.logs import describe
 from trust.domain.purposes import Purpose
+from trust.errors import VaultUnavailable
 from trust.ports import Keys
-from trust.vault.database import Connection
+from trust.vault.database import Connection, DriverError, is_of_a_row
 from trust.vault.postgres.agents import PostgresAgents
 from trust.vault.postgres.decisions import PostgresDecisions
 from trust.vault.postgres.dossiers import PostgresDossiers
@@ -35,6 +40,7 @@ class PostgresRecords(Records):
     def __init__(
         self, connection: Connection, keys: Keys, purposes: dict[tuple[str, int], Purpose]
     ) -> None:
+        self._connection = connection
         self.subjects = PostgresSubjects(connection, keys)
         self.representatives = PostgresRepresentatives(connection, keys)
         self.purposes = PostgresPurposes(connection, keys, purposes)
@@ -56,3 +62,13 @@ class PostgresRecords(Records):
         self.erasures = PostgresErasures(
             connection, keys, subjects=self.subjects, decisions=self.decisions
         )
+
+    @contextlib.contextmanager
+    def isolated(self) -> Iterator[None]:
+        try:
+            with self._connection.transaction():
+                yield
+        except DriverError as exc:
+            if self._connection.closed or not is_of_a_row(exc):
+                raise
+            raise VaultUnavailable(describe(exc), is_of_a_row=True) from None

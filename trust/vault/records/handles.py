@@ -1,7 +1,7 @@
 """Handles: opaque stand-ins for a person at a gateway, with the sensors bound to the person."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -39,6 +39,15 @@ class SealedHandle(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "SealedHandle(…)"
+
+
+class Owner(NamedTuple):
+    """Whose a live handle is."""
+
+    handle: bytes
+    subject: UUID
+    agent: str
+    purpose: str
 
 
 def issued_for(agent: str, purpose: str, decision: UUID) -> bytes:
@@ -80,6 +89,14 @@ class Handles(Protocol):
 
     def sealed_at(self, agents: Sequence[str]) -> list[SealedHandle]:
         """Return the live handles of *agents*, by agent and handle; bindings are not opened."""
+        ...
+
+    def sealed(self, handle: bytes) -> SealedHandle | None:
+        """Return the live *handle*, its bindings not opened; None if there is none."""
+        ...
+
+    def owners_at(self, agents: Sequence[str]) -> list[Owner]:
+        """Return whose the live handles of *agents* are, by agent and handle."""
         ...
 
     def open(self, sealed: SealedHandle) -> Handle:

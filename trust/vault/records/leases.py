@@ -82,16 +82,20 @@ class Leases(Protocol):
         """Return agents whose next lease is due, except those that were set aside."""
         ...
 
-    def unpublished(self, *, without: Sequence[str] = (), limit: int) -> list[SealedLease]:
-        """Return leases that the broker lacks, except refused ones and those of *without*."""
+    def unpublished(self, *, without: Sequence[str] = (), limit: int) -> list[str]:
+        """
+        Return agents whose lease the broker lacks, in the order of their ids.
+
+        Those of *without* are omitted, and those whose lease was set aside.
+        """
         ...
 
     def of(self, agents: Sequence[str]) -> list[SealedLease]:
         """Return the newest lease of each of *agents* that has one."""
         ...
 
-    def page(self, *, after: str, limit: int) -> list[SealedLease]:
-        """Return the leases of the next agents above *after*, except those the broker refused."""
+    def page(self, *, after: str, limit: int) -> list[str]:
+        """Return the next agents above *after* with a lease that was not set aside."""
         ...
 
     def save_published(self, leases: Iterable[SealedLease]) -> None:

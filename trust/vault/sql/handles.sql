@@ -11,6 +11,17 @@ SELECT handle, subject, agent, purpose, decision, sealed_bindings, key_epoch, wr
 FROM vault.handles JOIN vault.subjects USING (subject)
 WHERE agent = ANY(%s) AND ended_at IS NULL ORDER BY agent, handle
 
+-- name: sealed
+-- Returns a live handle, with the wrapped data key of its subject.
+SELECT handle, subject, agent, purpose, decision, sealed_bindings, key_epoch, wrapped_key
+FROM vault.handles JOIN vault.subjects USING (subject)
+WHERE handle = %s AND ended_at IS NULL
+
+-- name: owners_at
+-- Returns whose the live handles of gateways are, without anything that is sealed.
+SELECT handle, subject, agent, purpose FROM vault.handles
+WHERE agent = ANY(%s) AND ended_at IS NULL ORDER BY agent, handle
+
 -- name: live_at
 -- Returns the live handles of a gateway.
 SELECT handle FROM vault.handles WHERE agent = %s AND ended_at IS NULL

@@ -69,9 +69,9 @@ WHERE due_at <= %s AND NOT EXISTS (
 ORDER BY due_at LIMIT %s
 
 -- name: unpublished
--- Returns leases that the broker does not have, except those that it refused and those of the
--- named gateways.
-SELECT agent, lease_version, lease FROM vault.agents a
+-- Returns gateways whose lease the broker lacks; not those set aside, and not some others.
+-- Not the leases: one that cannot be read would hide all others.
+SELECT agent FROM vault.agents a
 WHERE lease IS NOT NULL AND published_version < lease_version AND agent <> ALL(%s)
   AND NOT EXISTS (
     SELECT FROM vault.set_aside s WHERE s.work = 'publication' AND s.stands_in = a.agent)
@@ -79,11 +79,12 @@ ORDER BY agent LIMIT %s
 
 -- name: of
 -- Returns the lease of each of these gateways that has one.
-SELECT agent, lease_version, lease FROM vault.agents WHERE lease IS NOT NULL AND agent = ANY(%s)
+SELECT agent, lease_version, lease FROM vault.agents
+WHERE lease IS NOT NULL AND agent = ANY(%s) ORDER BY agent
 
 -- name: page
--- Returns the leases of the next gateways by id, except those that the broker refused.
-SELECT agent, lease_version, lease FROM vault.agents a
+-- Returns the next gateways by id that have a lease; not those set aside.
+SELECT agent FROM vault.agents a
 WHERE lease IS NOT NULL AND agent > %s AND NOT EXISTS (
     SELECT FROM vault.set_aside s WHERE s.work = 'publication' AND s.stands_in = a.agent)
 ORDER BY agent LIMIT %s

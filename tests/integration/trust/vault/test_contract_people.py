@@ -14,7 +14,7 @@ from tests.support.vault_rows import (
     decide,
     purpose,
 )
-from trust.decisions.decisions import State
+from trust.decisions.decisions import Decision, State
 from trust.decisions.representatives import Representative, RepresentativeRole
 from trust.domain import canonical
 from trust.domain.approval import Admission, AdmissionKind
@@ -203,6 +203,41 @@ def test_a_decision_that_breaks_the_chain_is_refused(
     assert refused.value.is_of_a_row
     with vault.transaction() as records:
         assert records.decisions.count() == 1
+
+
+def _add_one_and_repeat(records: Records, decision: Decision) -> None:
+    add_subject(records)
+    records.decisions.add(decision)
+
+
+def test_what_is_isolated_is_taken_back_alone(vault: Vault, at: dt.datetime) -> None:
+    """A row that is refused inside ends neither the transaction nor what was done before it."""
+    with vault.transaction() as records:
+        subject = add_subject(records)
+        first = decide(records, subject, at=at)
+        with pytest.raises(VaultUnavailable) as refused, records.isolated():
+            _add_one_and_repeat(records, first)
+        assert refused.value.is_of_a_row
+        with records.isolated():
+            other = add_subject(records)
+    with vault.transaction() as records:
+        assert records.decisions.count() == 1
+        assert {s for s, _ in records.subjects.page(after=_NONE, limit=9)} == {subject, other}
+
+
+def test_the_owners_of_live_handles_are_known(vault: Vault, at: dt.datetime) -> None:
+    """Each live handle is found by its gateway and by itself; one that ended is not."""
+    with vault.transaction() as records:
+        agent, elsewhere = add_agent(records), add_agent(records)
+        subject = add_subject(records)
+        handle = add_handle(records, decide(records, subject, at=at), agent)
+
+        assert records.handles.owners_at([agent]) == [(handle.handle, subject, agent, PURPOSE)]
+        assert records.handles.owners_at([elsewhere]) == []
+        assert [records.handles.sealed(handle.handle)] == records.handles.sealed_at([agent])
+        records.handles.end_at(agent)
+        assert records.handles.owners_at([agent]) == []
+        assert records.handles.sealed(handle.handle) is None
 
 
 def test_a_document_that_was_not_signed_is_not_used(vault: Vault, at: dt.datetime) -> None:

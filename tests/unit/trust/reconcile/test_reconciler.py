@@ -369,3 +369,19 @@ def test_an_exchanged_key_ends_what_its_gateway_may_send(clinic: Clinic) -> None
     with clinic.vault.transaction() as records:
         failed = records.set_aside.of_agents(Work.LEASE, [agent])
     assert {f.unit for f in failed[agent]} == {gateway(agent)}
+
+
+def test_a_row_that_cannot_be_read_costs_its_person_alone(clinic: Clinic) -> None:
+    """The gateway gets its lease, without the handle; what is permitted of them stays."""
+    agent = clinic.enrol()
+    damaged, held = clinic.accept(agent)
+    clinic.reconciler.reconcile([agent])
+    _, handle = clinic.accept(agent)
+    clinic.vault.tables.damaged.add(damaged)
+
+    done = clinic.reconciler.attempt([agent])
+
+    person = Unit(UnitKind.PERSON, str(damaged))
+    assert done.failures == {agent: {Failure(person, Cause.ROW_REFUSED)}}
+    assert done.versions == {agent: 2}
+    assert clinic.telemetry.handles_of(agent) == {held, handle}
