@@ -47,8 +47,9 @@ def server(run_folder: Path, postgres: Postgres) -> Iterator[Postgres]:
 @pytest.fixture
 def ward(server: Postgres, tmp_path: Path) -> Iterator[Ward]:
     """Two people with two days of observations, and a short patience for other sessions."""
-    office = make_office(create_vault(server, tmp_path), create_database(server), tmp_path)
-    be_patient(office.app, 0.6)
+    office = make_office(
+        create_vault(server, tmp_path), create_database(server), tmp_path, snapshot_wait_s=0.6
+    )
     yield Ward(office, days=2)
     office.app.close()
     # The files of all databases of the server are searched.

@@ -11,7 +11,7 @@ import pytest
 
 from simulators.stack.postgres import Postgres
 from tests.acceptance.test_erasure import OTHER, Ward, at, may_store
-from tests.acceptance.test_erasure_snapshots import be_patient, transaction
+from tests.acceptance.test_erasure_snapshots import transaction
 from tests.fixtures.database import create_database
 from tests.fixtures.vault import Office, Refusal, create_vault, make_office
 from tests.support import servers
@@ -35,8 +35,9 @@ def server(run_folder: Path, postgres: Postgres) -> Iterator[Postgres]:
 @pytest.fixture
 def ward(server: Postgres, tmp_path: Path) -> Iterator[Ward]:
     """Two people with two days of observations, in a database that ingest may write to."""
-    office = make_office(create_vault(server, tmp_path), create_database(server), tmp_path)
-    be_patient(office.app, 0.6)
+    office = make_office(
+        create_vault(server, tmp_path), create_database(server), tmp_path, snapshot_wait_s=0.6
+    )
     made = Ward(office, days=2)
     office.run("erase", "replay")
     yield made
