@@ -12,6 +12,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+import psycopg
 import pytest
 
 from tests.fixtures.cohort import DAY, GLUCOSE, HEART_RATE, LATER, roll_up
@@ -73,12 +74,13 @@ def _published(database: Database) -> Figures:
     Publish everything as if for the first time; return each figure by its view and key
     columns.
     """
-    database.execute(f"TRUNCATE vv.{_CLEAR}")
-    database.execute("SELECT vv.publish_cohorts(%s)", LATER)
     found: Figures = {}
-    for view, keys in _VIEWS.items():
-        for row in database.fetch(f"SELECT * FROM vv.{view}"):  # noqa: S608
-            found[view, *row[:keys]] = row[keys:]
+    with psycopg.connect(database.dsn(), autocommit=True) as connection:
+        connection.execute(f"TRUNCATE vv.{_CLEAR}".encode())
+        connection.execute("SELECT vv.publish_cohorts(%s)", [LATER])
+        for view, keys in _VIEWS.items():
+            for row in connection.execute(f"SELECT * FROM vv.{view}".encode()):  # noqa: S608
+                found[view, *row[:keys]] = row[keys:]
     return found
 
 
