@@ -1,9 +1,10 @@
 """Each test gets a copy of a migrated database, with the same rights, settings and schema."""
 
+import psycopg
 import pytest
 
 from simulators.stack.postgres import Postgres
-from tests.fixtures.database import Database, create_database
+from tests.fixtures.database import Database, Template, create_database
 from tests.fixtures.vault import Office, create_vault
 
 pytestmark = pytest.mark.database
@@ -45,3 +46,14 @@ def test_a_copy_is_of_one_test(database: Database, office: Office) -> None:
     for name in ("series", "permissions", "observations"):
         assert database.fetch(f"SELECT count(*) FROM vv.{name}") == [(0,)]  # noqa: S608 - constants
     assert office.vault.fetch("SELECT count(*) FROM vault.subjects") == [(0,)]
+
+
+def test_roles_may_log_in_whatever_an_earlier_test_did(
+    postgres: Postgres, telemetry_template: Template
+) -> None:
+    """Each copy sets the passwords of the roles again, which all databases of a server share."""
+    for role in ("vv_owner", "vv_ingest", "vv_trust", "vv_reader", "vv_grafana"):
+        with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
+            connection.execute(f"ALTER ROLE {role} NOLOGIN PASSWORD 'of another test'".encode())
+        with telemetry_template.copied() as made, psycopg.connect(made.dsn(role)) as connection:
+            assert connection.execute("SELECT current_user").fetchone() == (role,)
