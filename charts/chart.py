@@ -254,7 +254,7 @@ def _horizontal(at: float, label: str, width: int) -> str:
 def _vertical(at: float, label: str, top: float) -> str:
     return (
         f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top:.1f}" y2="{HEIGHT - _BOTTOM}"'
-        f' stroke="{_MARK}" stroke-dasharray="3 3"/>' + _label(at + 3, top + 8, label, "start")
+        f' stroke="{_MARK}" stroke-dasharray="3 3"/>' + _label(at + 3, top + 3, label, "start")
     )
 
 

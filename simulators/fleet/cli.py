@@ -21,6 +21,7 @@ from simulators.fleet.output import page, view
 from simulators.fleet.report.ledger import Ledger
 from simulators.fleet.report.report import FleetReport
 from simulators.fleet.run.campaign import Campaign, CampaignOptions, Progress
+from simulators.fleet.run.context import command_of
 from simulators.fleet.run.meter import raise_file_limit
 from simulators.fleet.run.site import Site, own_site
 from simulators.fleet.scenario import limits, plan, roster, scenario_file
@@ -118,6 +119,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> FleetReport | None:
         todo.write(arguments.record)
     options = CampaignOptions(
         workers=arguments.workers,
+        command=command_of(arguments),
         required=[limits.parse(text) for text in scenario.limits],
         failing=failing,
     )

@@ -1,8 +1,10 @@
 """mosquitto as a child process: TLS 1.3, certificates on both sides, one rule per role."""
 
 import os
+import re
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -70,6 +72,14 @@ Options = -SessionTicket
 """
 
 
+_VERSION: Final = re.compile(r"mosquitto version (\S+)", re.ASCII)
+
+
+def _program() -> str | None:
+    """Return the path of the broker's program; None if it is not installed."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
 class Mosquitto(msgspec.Struct):
     """
     A broker on loopback.
@@ -113,6 +123,20 @@ class Mosquitto(msgspec.Struct):
         """The command that makes the broker read its revocation list and access rules again."""
         return ["sh", "-c", 'kill -HUP "$(cat "$0")"', str(self.pid_file)]
 
+    def versions(self) -> dict[str, str]:
+        """Return the version of the broker, by its name; nothing if the program does not say."""
+        program = _program()
+        if program is None:
+            return {}
+        try:
+            told = subprocess.run(
+                [program, "-h"], capture_output=True, timeout=10, check=False
+            ).stdout.decode(errors="replace")
+        except (OSError, subprocess.TimeoutExpired):
+            return {}
+        found = _VERSION.search(told)
+        return {} if found is None else {"mosquitto": found[1]}
+
     def start(self) -> None:
         """
         Start the broker and wait until it listens.
@@ -121,7 +145,7 @@ class Mosquitto(msgspec.Struct):
             NotInstalled: There is no mosquitto on this machine.
             DidNotStart: The broker ended at once, or does not listen.
         """
-        program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        program = _program()
         if program is None:
             raise NotInstalled("mosquitto", "On Debian: apt-get install mosquitto.")
         self.data.mkdir(parents=True, exist_ok=True)

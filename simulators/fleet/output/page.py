@@ -1,4 +1,9 @@
-"""The report as one self-contained HTML page: tables, and charts as SVG. Pure."""
+"""
+The report as one self-contained HTML page: first what was asked, then tables and charts. Pure.
+
+Whoever reads it asks whether the system held, at what rate and how late; the generator's own costs
+come last. A narrow screen makes blocks of the rows of tables.
+"""
 
 import functools
 import html
@@ -8,16 +13,33 @@ from typing import Final
 
 from charts.chart import Line, Point, draw
 from simulators.fleet.output.view import ceilings_of, cores_of, cost_of, drain_of, in_time, in_unit
-from simulators.fleet.report.report import FleetReport
+from simulators.fleet.report.report import FleetReport, PhaseReport
 
 _STYLE: Final = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:920px;padding:0 1rem;
-color:#1f2937;background:#fff}h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-td,th{padding:.2rem .7rem;border-bottom:1px solid #e5e7eb;text-align:right}
-td:first-child,th:first-child{text-align:left}.broken{color:#b91c1c;font-weight:600}
-.kept{color:#15803d}svg{width:100%;height:auto}
+*{box-sizing:border-box}body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;
+padding:1rem 1.25rem;color:#1f2937;background:#fff;overflow-wrap:break-word}
+h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.1rem;margin-top:2rem}
+dl.answers{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:.75rem;
+margin:1rem 0}.answers div{border:1px solid #d1d5db;border-radius:.5rem;padding:.6rem .9rem}
+.answers dt{font-size:.85rem;color:#4b5563}.answers dd{margin:0;font-size:1.25rem;font-weight:600}
+.answers small{display:block;font-size:.85rem;font-weight:400;color:#4b5563}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.95rem}
+td,th{padding:.25rem .5rem;border-bottom:1px solid #e5e7eb;text-align:right;vertical-align:top}
+td:first-child,th:first-child{text-align:left;padding-left:0}
+.facts td{text-align:left}.broken,.warn{color:#b91c1c;font-weight:600}.kept{color:#166534}
+code{overflow-wrap:anywhere}svg{width:100%;height:auto;display:block}
+@media (max-width:640px){table,tbody,tr,td{display:block}
+thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
+tr{border-bottom:2px solid #d1d5db;padding:.35rem 0}
+td,td:first-child{border:0;padding:.05rem 0;text-align:left}
+td::before{content:attr(data-name) ": ";color:#4b5563}td[data-name=""]::before{content:""}
+td:first-child{font-weight:600}}
+@media print{body{font-size:10pt;max-width:none}h2{break-after:avoid}tr,svg{break-inside:avoid}}
 """
+_WIDTH: Final = 600
+_QUANTILES: Final = ("p50", "p90", "p99", "p999", "max")
+_AGAINST_TOO_FEW: Final = {"p90": 10, "p99": 100, "p999": 1000}
+"""How many times there must be for a quantile to be other than the longest time."""
 
 
 def render(report: FleetReport) -> str:
@@ -26,25 +48,105 @@ def render(report: FleetReport) -> str:
     parts = [
         f"<h1>{_text(report.scenario)}: {verdict}</h1>",
         f"<p>{_text(report.about)}</p>",
-        f"<p>{report.agents} gateways, {report.connected} connected at once, seed {report.seed},"
-        f" plan {report.plan}; {report.generator.workers} process(es) for the fleet;"
-        f" {report.machine['cores']:.0f} cores.</p>",
-        f"<p>{_text(cost_of(report.generator))}.</p>",
-        _special(report),
+        _answers(report),
+        _warning(report),
         _list(report.notes),
+        _special(report),
+        "<h2>The run</h2>",
+        _run(report),
         "<h2>Limits</h2>",
         _verdicts(report),
         "<h2>From due to queryable, by phase</h2>",
         _phases(report),
-        *_cores(report),
         *_plots(report),
-        "<h2>Books</h2>",
+        "<h2>Every envelope accounted for</h2>",
         _books(report),
+        *_cores(report),
+        "<h2>What the generator itself cost</h2>",
+        f"<p>{_text(cost_of(report.generator))}.</p>",
     ]
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_text(report.scenario)}'
-        f"</title><style>{_STYLE}</style>{''.join(parts)}</html>\n"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_text(report.scenario)}: {verdict}</title><style>{_STYLE}</style></head>"
+        f"<body>{''.join(parts)}</body></html>\n"
     )
+
+
+def _answers(report: FleetReport) -> str:
+    """Return what is asked first: did it hold, at what rate, how late, was anything lost."""
+    kept = sum(verdict.is_kept for verdict in report.verdicts)
+    whole, books = report.overall, report.books
+    late = whole.queryable
+    held = "yes" if report.is_good else "no"
+    answers = [
+        ("Did it hold?", held, f"{kept} of {len(report.verdicts)} limits were kept"),
+        (
+            "At what rate?",
+            f"{_count(round(whole.stored_per_s, 1))} envelopes/s stored",
+            f"{_count(round(whole.offered_per_s, 1))}/s were due, from {report.agents} gateways",
+        ),
+        (
+            "How late?",
+            f"{in_time(late['p99'])} for 99 %"
+            if _is_enough(report, "p99")
+            else f"{in_time(late['max'])} at most",
+            f"half within {in_time(late['p50'])}, the latest {in_time(late['max'])};"
+            f" {_count(report.timed)} envelopes timed",
+        ),
+        (
+            "Was anything lost?",
+            "not known"
+            if books is None
+            else "nothing"
+            if books.lost == books.doubled == 0
+            else f"{books.lost} lost, {books.doubled} stored twice",
+            "the database was not asked"
+            if books is None
+            else f"{_count(books.sealed)} sealed, {_count(books.stored)} stored",
+        ),
+    ]
+    rows = "".join(
+        f"<div><dt>{_text(asked)}</dt><dd>{_text(answer)}<small>{_text(more)}</small></dd></div>"
+        for asked, answer, more in answers
+    )
+    return f'<dl class="answers">{rows}</dl>'
+
+
+def _is_enough(report: FleetReport, quantile: str) -> bool:
+    """Tell whether enough envelopes were timed for a *quantile* of its own."""
+    return report.timed >= _AGAINST_TOO_FEW.get(quantile, 1)
+
+
+def _warning(report: FleetReport) -> str:
+    if not report.generator.was_the_limit:
+        return ""
+    return (
+        '<p class="warn">The generator was the limit: it offered'
+        f" {report.generator.offered * 100:.4g} % of its plan in time, so that the figures are"
+        " of this machine rather than of the system.</p>"
+    )
+
+
+def _run(report: FleetReport) -> str:
+    context = report.context
+    versions = ", ".join(f"{name} {version}" for name, version in context.versions.items())
+    facts = [
+        ("when", _text(f"{context.began_at} to {context.ended_at}")),
+        ("command", f"<code>{_text(context.command)}</code>"),
+        ("versions", _text(versions)),
+        ("host", _text(context.host)),
+        ("fleet", _text(
+            f"{report.agents} gateways, {report.connected} connected at once, in"
+            f" {report.generator.workers} process{'es' * (report.generator.workers > 1)}"
+        )),
+        ("plan", _text(f"seed {report.seed}, digest {report.plan}")),
+    ]  # fmt: skip
+    rows = "".join(
+        f'<tr><td data-name="">{name}</td><td data-name="" class="fact">{value}</td></tr>'
+        for name, value in facts
+    )
+    return f'<table class="facts"><tbody>{rows}</tbody></table>'
 
 
 def _plots(report: FleetReport) -> list[str]:
@@ -53,6 +155,7 @@ def _plots(report: FleetReport) -> list[str]:
         description="Over the seconds since the first phase began. Phases are marked.",
         x=_seconds,
         marks=[(phase.from_s, phase.name) for phase in report.phases],
+        width=_WIDTH,
     )
     gateways = [
         Line("online", [(s.at_s, float(s.online)) for s in report.samples]),
@@ -66,6 +169,7 @@ def _plots(report: FleetReport) -> list[str]:
         x=_share,
         y=in_time,
         is_log=True,
+        width=_WIDTH,
     )
     return [
         "<h2>Envelopes a second</h2>",
@@ -117,36 +221,52 @@ def _list(lines: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in lines) + "</ul>" if lines else ""
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f"<th>{_text(name)}</th>" for name in head)
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], marks: Sequence[str] = ()) -> str:
+    """Return a table; *marks* are the classes of its rows, if they have some."""
+    cells = "".join(f'<th scope="col">{_text(name)}</th>' for name in head)
     body = "".join(
-        "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        f"<tr{mark}>"
+        + "".join(
+            f'<td data-name="{_text(name)}">{_text(cell)}</td>'
+            for name, cell in zip(("", *head[1:]), row, strict=True)
+        )
+        + "</tr>"
+        for row, mark in zip(rows, marks or [""] * len(rows), strict=True)
     )
-    return f"<table><tr>{cells}</tr>{body}</table>"
+    return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _verdicts(report: FleetReport) -> str:
-    rows = "".join(
-        f'<tr class="{"kept" if v.is_kept else "broken"}"><td>{_text(v.text)}</td>'
-        f"<td>{_text(in_unit(v))}</td>"
-        f"<td>{'kept' if v.is_kept else 'broken'}</td></tr>"
-        for v in report.verdicts
-    )
-    return f"<table><tr><th>limit</th><th>measured</th><th></th></tr>{rows}</table>"
+    words = ["kept" if verdict.is_kept else "broken" for verdict in report.verdicts]
+    rows = [
+        [verdict.text, in_unit(verdict), word]
+        for verdict, word in zip(report.verdicts, words, strict=True)
+    ]
+    return _table(["limit", "measured", ""], rows, [f' class="{word}"' for word in words])
 
 
 def _phases(report: FleetReport) -> str:
-    names = ("p50", "p90", "p99", "p999", "max")
-    rows = [
-        [
-            phase.name,
-            *(f"{v:.1f}" for v in (phase.offered_per_s, phase.sent_per_s, phase.stored_per_s)),
-            *(in_time(phase.queryable[name]) for name in names),
-            in_time(phase.receipt["p99"]),
-        ]
-        for phase in [*report.phases, report.overall]
+    names = [name for name in _QUANTILES if _is_enough(report, name)]
+    rows = [_phase(phase, names) for phase in [*report.phases, report.overall]]
+    titles = [_title(name) for name in names]
+    return _table(["phase", "due/s", "sent/s", "stored/s", *titles, "receipt, 99 %"], rows)
+
+
+def _phase(phase: PhaseReport, names: Sequence[str]) -> list[str]:
+    return [
+        phase.name,
+        *(f"{v:.1f}" for v in (phase.offered_per_s, phase.sent_per_s, phase.stored_per_s)),
+        *(in_time(phase.queryable[name]) for name in names),
+        in_time(phase.receipt["p99"]),
     ]
-    return _table(["phase", "offered/s", "sent/s", "stored/s", *names, "receipt p99"], rows)
+
+
+def _title(quantile: str) -> str:
+    """Return how a quantile is called in a table: 99.9 % for p999."""
+    if quantile == "max":
+        return "longest"
+    digits = quantile.removeprefix("p")
+    return f"{digits[:2]}{'.' * (len(digits) > 2)}{digits[2:]} %"
 
 
 def _cores(report: FleetReport) -> list[str]:
@@ -191,4 +311,4 @@ def _books(report: FleetReport) -> str:
     rows += [[f"connections ended: {kind}", str(n)] for kind, n in sorted(report.links.items())]
     rows += [[f"CPU of {name}", f"{s:.1f} s"] for name, s in report.cpu_s.items()]
     rows += [[f"most memory of {name}", f"{mb:.0f} MB"] for name, mb in report.highest_mb.items()]
-    return _table(["", ""], rows)
+    return _table(["what", "how many"], rows)

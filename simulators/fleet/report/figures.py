@@ -125,9 +125,20 @@ class Figures:
         found.record_all(self.queryable_s[chosen])
         return found
 
+    @property
+    def timed(self) -> int:
+        """How many envelopes have a time from due to queryable."""
+        return len(self.histogram(self.calm()))
+
     def curve(self) -> list[tuple[float, float]]:
-        """Return the time from due to queryable at many quantiles."""
-        return self.histogram(self.calm()).curve([float(point) for point in _POINTS])
+        """
+        Return the time from due to queryable at many quantiles.
+
+        The last one leaves one envelope above it: further ones would repeat the longest time.
+        """
+        last = 1 - 1 / max(self.timed, 1)
+        points = [*(float(point) for point in _POINTS if point < last), last]
+        return self.histogram(self.calm()).curve(points)
 
     def drain_s(self) -> float | None:
         """Return how long after the last outage everything due in it was stored, in seconds."""

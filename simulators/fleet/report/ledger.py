@@ -18,6 +18,10 @@ _SETTLED: Final = """
 SELECT agent, spool_id, sequence, outcome, observations, extract(epoch FROM {at})::float8
 FROM vv.envelopes WHERE stored_at >= to_timestamp(%s)
 """
+_VERSIONS: Final = """
+SELECT 'PostgreSQL', split_part(current_setting('server_version'), ' ', 1)
+UNION ALL SELECT 'TimescaleDB', extversion FROM pg_extension WHERE extname = 'timescaledb'
+"""
 _ROWS: Final = """
 SELECT count(*), coalesce(sum(n), 0)::bigint, coalesce(sum(n - 1), 0)::bigint
 FROM (SELECT count(*) AS n FROM vv.observations
@@ -89,6 +93,19 @@ class Ledger:
         try:
             with postgres.connect(self._dsn, autocommit=False) as connection:
                 connection.execute("SELECT FROM vv.envelopes LIMIT 0")
+        except (psycopg.Error, SessionRefused) as exc:
+            raise _unanswered(exc) from None
+
+    def versions(self) -> dict[str, str]:
+        """
+        Return the versions of the server, and of TimescaleDB if it is there.
+
+        Raises:
+            UnansweredError: The database does not answer.
+        """
+        try:
+            with postgres.connect(self._dsn, autocommit=False) as connection:
+                return dict(connection.execute(_VERSIONS).fetchall())
         except (psycopg.Error, SessionRefused) as exc:
             raise _unanswered(exc) from None
 

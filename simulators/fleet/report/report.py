@@ -67,6 +67,20 @@ class Generator(msgspec.Struct, frozen=True):
         return self.offered < 0.99
 
 
+class Context(msgspec.Struct, frozen=True):
+    """What a reader must know to compare the run with another: when, how, on what."""
+
+    began_at: str
+    """RFC 3339, in UTC, to the second."""
+    ended_at: str
+    command: str
+    """The command, without addresses and folders."""
+    versions: dict[str, str]
+    """The version of each program that is known."""
+    host: str
+    """System, processor, cores and memory; no name and no address."""
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """A limit, and whether it was kept."""
 
@@ -83,6 +97,7 @@ class FleetReport(msgspec.Struct, frozen=True):
     seed: int
     plan: str
     """Digest of the plan: runs with equal digests did the same."""
+    context: Context
     agents: int
     connected: int
     """The most gateways that were connected at the same time."""
@@ -111,6 +126,9 @@ class FleetReport(msgspec.Struct, frozen=True):
     samples: list[UsageSample]
     per_second: dict[str, list[float]]
     curve: list[tuple[float, float]]
+    """The time from due to queryable at shares of the envelopes."""
+    timed: int
+    """How many envelopes these shares are of."""
 
     @property
     def is_good(self) -> bool:

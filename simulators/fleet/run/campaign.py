@@ -47,6 +47,8 @@ class CampaignOptions(msgspec.Struct, frozen=True):
     workers: int = 1
     required: Sequence[Limit] = ()
     failing: Sequence[Limit] = ()
+    command: str = ""
+    """The command of the run, for its report."""
     resend_after_s: float = 30.0
     state_every_s: float = 30.0
 
@@ -270,6 +272,7 @@ class Campaign:
             highest_mb=self._monitor.highest_mb,
             spent=self._monitor.spent,
             notes=self._notes,
+            command=self._options.command,
         )
         report = close(self._scenario, self._plan, self._site, self._folder, seen)
         return judge(report, self._options.required, self._options.failing)

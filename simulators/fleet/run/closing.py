@@ -15,6 +15,7 @@ from simulators.fleet.report.figures import Figures, Spent, receipt_of
 from simulators.fleet.report.ledger import Ledger, Rows, Settled
 from simulators.fleet.report.report import FleetReport, Generator, UsageSample
 from simulators.fleet.report.tally import TallySnapshot
+from simulators.fleet.run.context import context_of
 from simulators.fleet.run.site import Site
 from simulators.fleet.scenario.plan import Plan
 from simulators.fleet.scenario.scenario import Scenario
@@ -41,6 +42,7 @@ class Seen(msgspec.Struct, frozen=True):
     spent: list[Spent]
     """From the order to begin on."""
     notes: list[str]
+    command: str = ""
 
 
 def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) -> FleetReport:
@@ -75,6 +77,7 @@ def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) 
         about=scenario.about,
         seed=scenario.seed,
         plan=plan.digest,
+        context=context_of(site, began_at=seen.began_at, command=seen.command),
         agents=scenario.agents,
         connected=seen.connected,
         enrolment_s=site.enrolment_s,
@@ -105,6 +108,7 @@ def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) 
         samples=seen.samples,
         per_second=figures.per_second(),
         curve=figures.curve(),
+        timed=figures.timed,
     )
 
 

@@ -48,6 +48,8 @@ class Site(msgspec.Struct):
 
         enrolment_s: How long enrolment took, in seconds.
 
+        versions: The versions of programs that no database tells.
+
         ended: Returns a sentence for each part that has ended.
     """
 
@@ -61,6 +63,7 @@ class Site(msgspec.Struct):
     shells: Sequence[TrustShell] = ()
     pids: dict[str, list[int]] = {}
     enrolment_s: float | None = None
+    versions: dict[str, str] = {}
     ended: Callable[[], list[str]] = list
 
 
@@ -102,6 +105,7 @@ def own_site(
                 shells=shells,
                 pids=_pids(whole) | {"trust shells": [shell.pid for shell in shells]},
                 enrolment_s=enrolment_s,
+                versions=whole.broker.versions(),
                 ended=lambda: _ended(whole),
             )
 

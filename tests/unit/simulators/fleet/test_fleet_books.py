@@ -14,7 +14,7 @@ from simulators.fleet.report.figures import Figures, Spent, cores
 from simulators.fleet.report.histogram import Histogram
 from simulators.fleet.report.journal import Columns, Journal
 from simulators.fleet.report.ledger import Rows, Settled
-from simulators.fleet.report.report import FleetReport, Generator
+from simulators.fleet.report.report import Context, FleetReport, Generator
 from simulators.fleet.report.tally import Tally, TallySnapshot, sum_of
 from simulators.fleet.report.verdicts import judge, measured
 from simulators.fleet.scenario import limits, plan
@@ -168,7 +168,10 @@ def _report() -> FleetReport:
     joined = accounting.join(journal, ledger)
     figures = Figures(scenario, plan.draw(scenario), joined, _DUE)
     return FleetReport(
-        scenario=scenario.name, about="a & b", seed=1, plan="00", agents=10, connected=9,
+        scenario=scenario.name, about="a & b", seed=1, plan="00",
+        context=Context("2026-06-01T00:00:00Z", "2026-06-01T00:01:00Z", "vitalveil <fleet>",
+                        {"VitalVeil": "1.2.3"}, "Linux, 2 cores"),
+        agents=10, connected=9,
         enrolment_s=None, ramp_s=1.0, drain_s=figures.drain_s(), settle_s=1.0,
         phases=[figures.phase(0, Histogram())], overall=figures.overall(Histogram()),
         books=_books(journal, ledger), ingest=Ingested(refused_by_reason={"withdrawn": 1}),
@@ -178,6 +181,7 @@ def _report() -> FleetReport:
         cpu_s={"fleet": 1.0},
         machine={"cores": 2}, notes=["<script>"], verdicts=[], samples=[],
         per_second=figures.per_second(), curve=figures.curve(),
+        timed=figures.timed,
     )  # fmt: skip
 
 
@@ -246,7 +250,7 @@ def test_the_page_and_the_terminal_show_where_a_phase_costs() -> None:
     seen = msgspec.structs.replace(report.overall, cpu={"trust shells": 0.123})
     found = msgspec.structs.replace(report, overall=seen)
     assert "<h2>Cores used, by phase</h2>" in page.render(found)
-    assert "<td>overall</td><td>0.12</td>" in page.render(found)
+    assert '>overall</td><td data-name="trust shells">0.12</td>' in page.render(found)
     console = Console(file=io.StringIO(), width=120)
     console.print(view.render_report(found))
     assert isinstance(console.file, io.StringIO)
