@@ -12,14 +12,16 @@ _EVERY_S = 0.02
 
 
 def cpu_s(pid: int) -> float:
-    """Return the processor time of all threads of *pid* so far, in seconds with ns precision."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        try:
-            total += int(task.read_text().split()[0])
-        except (OSError, IndexError):
-            continue
-    return total / 1e9
+    """
+    Return the processor time of *pid* so far, in seconds with ns precision.
+
+    Threads that have ended count as well, as those of a server with a thread for each request.
+    """
+    # The clock of another process, as clock_getcpuclockid(3) makes it, which Python does not have.
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0
 
 
 def memory_bytes(pid: int, field: str = "VmRSS") -> int:
