@@ -197,12 +197,13 @@ def _senders(opened: Sequence[Opened], permissions: Permissions) -> _Senders:
     indexes = [index for index, one in enumerate(opened) if one.body is not None]
     bodies = [one.body for one in opened if one.body is not None]
     envelopes = np.array(indexes, dtype=np.int64)
+    standings, expiries = permissions.standings(agents)
     return _Senders(
         bodies,
         envelopes,
         agents,
-        np.where(has_agent, permissions.standings(agents), _NO_AGENT),
-        permissions.expiries(agents),
+        np.where(has_agent, standings, _NO_AGENT),
+        expiries,
         permissions.handles(handle_words([body.handle for body in bodies]), agents[envelopes]),
         np.fromiter((opened[index].is_json for index in indexes), np.bool_, len(indexes)),
     )

@@ -175,11 +175,15 @@ class Permissions:
         """Number of series seen since this process started."""
         return len(self._slots)
 
-    def standings(self, agents: Words) -> NDArray[np.uint8]:
-        """Return (agents,) the standings."""
+    def standings(self, agents: Words) -> tuple[NDArray[np.uint8], Ints]:
+        """
+        Return (agents,) the standings, and (agents,) from when each may not send.
+
+        Times are in ms since 1970; 0 for an agent that is not enrolled.
+        """
         found = self._agents.find(agents, np.zeros_like(agents))
         # `NONE` is −1 and finds the last element, which is `UNKNOWN`.
-        return self._standings[found]
+        return self._standings[found], self._expiries[found]
 
     def peers(self, agents: Sequence[str]) -> list[tuple[int, bytes]]:
         """Return the standing of each of *agents*, and its public lease key or `NO_KEY`."""
@@ -191,10 +195,6 @@ class Permissions:
             (standing, keys[32 * index : 32 * (index + 1)])
             for index, standing in enumerate(standings)
         ]
-
-    def expiries(self, agents: Words) -> Ints:
-        """Return (agents,) from when each may not send, ms since 1970; 0 if it is not enrolled."""
-        return self._expiries[self._agents.find(agents, np.zeros_like(agents))]
 
     def windows(self, agents: Words, versions: Words) -> Ints:
         """

@@ -120,20 +120,22 @@ def make_plan(admission: Admission, opened: Sequence[Opened], *, is_poison: bool
         is_poison: Whether the database rejects each of them even when it is written alone.
     """
     verdicts = list(admission.verdicts)
+    if is_poison:
+        verdicts = [QuarantineReason.POISON if v is None else v for v in verdicts]
     first_of: dict[EnvelopeId, int] = {}
     repeats: dict[int, int] = {}
-    for index, one in enumerate(opened):
-        if is_poison and verdicts[index] is None:
-            verdicts[index] = QuarantineReason.POISON
+    for index, (one, verdict) in enumerate(zip(opened, verdicts, strict=True)):
         # Anyone can write an identity on an envelope and seal it to ingest's public key. The
         # identity counts only if a handle that only the agent knows was found inside.
-        if one.identity is None or not takes_identity(verdicts[index]):
+        identity = one.identity
+        if identity is None or (verdict is not None and not takes_identity(verdict)):
             continue
-        first = first_of.setdefault(one.identity, index)
+        first = first_of.setdefault(identity, index)
         if first != index:
             repeats[index] = first
     claims = sorted(first_of, key=_order)
-    return Plan(opened, admission, verdicts, [first_of[i] for i in claims], claims, repeats)
+    firsts = list(map(first_of.__getitem__, claims))
+    return Plan(opened, admission, verdicts, firsts, claims, repeats)
 
 
 def takes_identity(verdict: Verdict) -> bool:

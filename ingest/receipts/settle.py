@@ -154,8 +154,11 @@ class Settlements:
     def covers(self, identities: Iterable[EnvelopeId]) -> list[bool]:
         """Return, for each of *identities*, whether it is known here to be settled."""
         found = []
+        spool, ranges = None, None
         for identity in identities:
-            ranges = self._ranges.get(identity.spool)
+            if identity.spool is not spool:
+                spool = identity.spool
+                ranges = self._ranges.get(spool)
             found.append(ranges is not None and ranges.covers(identity.sequence))
         return found
 
@@ -184,13 +187,17 @@ class Settlements:
             The loaded spools among those of *identities*.
         """
         touched: dict[Spool, None] = {}
+        # The identities of a flush are sorted: those of a spool follow one another.
+        spool, ranges = None, None
         for identity in identities:
-            spool = identity.spool
-            ranges = self._ranges.get(spool)
+            if identity.spool is not spool:
+                spool = identity.spool
+                ranges = self._ranges.get(spool)
+                if ranges is not None:
+                    touched[spool] = None
             # None if the spool was dropped since it was loaded. Its next delivery loads it again.
             if ranges is not None:
                 ranges.add(identity.sequence)
-                touched[spool] = None
         # In the order of arrival, so that the order of use is deterministic.
         for spool in touched:
             self._ranges.move_to_end(spool)

@@ -37,7 +37,7 @@ Spool = tuple[str, bytes]
 """The id of an agent and the id of one of its spools."""
 
 
-class EnvelopeId(msgspec.Struct, frozen=True, gc=False):
+class EnvelopeId(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """
     The permanent identity of an envelope.
 

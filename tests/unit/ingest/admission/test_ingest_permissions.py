@@ -34,7 +34,7 @@ def is_known(permissions: Permissions, handle: bytes, agent: str = AGENT) -> boo
 
 def standing(permissions: Permissions, agent: str) -> int:
     """Return the standing of *agent*."""
-    return int(permissions.standings(agent_words([agent]))[0])
+    return int(permissions.standings(agent_words([agent]))[0][0])
 
 
 def window(permissions: Permissions, agent: str, version: int) -> list[int]:
@@ -194,4 +194,4 @@ def test_no_change_is_skipped_when_a_complete_reading_comes_late() -> None:
     permissions.apply(msgspec.structs.replace(revoked, epoch=11, since=8))
 
     assert permissions.epoch == 11
-    assert permissions.standings(agent_words([AGENT])).tolist() == [REVOKED]
+    assert permissions.standings(agent_words([AGENT]))[0].tolist() == [REVOKED]
