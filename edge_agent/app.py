@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from edge_agent.agent import Agent
 from edge_agent.config import AgentSettings, BluetoothSettings, SensorSettings
+from edge_agent.enrolment.credentials import check_owner
 from edge_agent.enrolment.renewal import renewing, settle
 from edge_agent.errors import SpoolError, StateInUse
 from edge_agent.lease import keys
@@ -106,6 +107,7 @@ def _locked(settings: AgentSettings) -> Iterator[None]:
 async def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> None:
     held_keys = keys.read(settings.keys)
     settle(settings.broker.tls)
+    check_owner(settings.broker.tls.certificate_file, agent=settings.agent)
     identity = TlsIdentity(settings.broker.tls)
     clock = KeptClock(
         settings.state_dir, belief=settings.clock.belief, marker=settings.clock.marker
@@ -299,6 +301,7 @@ def check(settings: AgentSettings) -> CheckReport:
     """
     keys.agree(keys.read(settings.keys), agent=settings.agent, source=settings.keys)
     client_context(settings.broker.tls, section="broker.tls")
+    check_owner(settings.broker.tls.certificate_file, agent=settings.agent)
     if settings.sensors.source == "bluetooth":
         registry = CollectorRegistry()
         _radio(settings.sensors.bluetooth, SystemClock(), Metrics(registry), registry)

@@ -19,6 +19,7 @@ import msgspec
 from cryptography import x509
 
 from edge_agent.config import AgentSettings
+from edge_agent.enrolment.credentials import check_owner
 from edge_agent.errors import EdgeAgentError, StateInUse
 from edge_agent.lease import keys
 from edge_agent.lease.leases import FileLeaseStore, Leases
@@ -111,6 +112,7 @@ def _keys(settings: AgentSettings) -> tuple[Severity, str]:
 
 def _certificate(settings: AgentSettings) -> tuple[Severity, str]:
     client_context(settings.broker.tls, section="broker.tls")
+    check_owner(settings.broker.tls.certificate_file, agent=settings.agent)
     pem = settings.broker.tls.certificate_file.read_bytes()
     ends_at = x509.load_pem_x509_certificate(pem).not_valid_after_utc
     left = ends_at - dt.datetime.now(dt.UTC)

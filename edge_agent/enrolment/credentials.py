@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from edge_agent.errors import CredentialError
 from runtime import files
+from runtime.errors import ConfigError
 
 Private = Ed25519PrivateKey | X25519PrivateKey
 
@@ -92,6 +93,36 @@ def certificate(path: Path) -> x509.Certificate:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as exc:
         raise CredentialError(path.name, f"is no certificate ({type(exc).__name__})") from None
+
+
+def check_owner(certificate_file: Path, *, agent: str) -> None:
+    """
+    Check that the certificate in *certificate_file* was issued to the gateway *agent*.
+
+    The broker knows a gateway by its certificate, and lets it use the topics of that gateway
+    alone: with the settings of another one it would connect and be disconnected, for ever.
+
+    Raises:
+        ConfigError: The file holds no certificate, or one of another gateway.
+    """
+    try:
+        subject = certificate(certificate_file).subject
+    except CredentialError as exc:
+        raise ConfigError(
+            key="broker.tls.certificate_file",
+            source="the settings",
+            problem=str(exc),
+            remedy="Enrol this gateway with `vitalveil agent enrol`, or name the right file.",
+        ) from None
+    names = [name.value for name in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if names != [agent]:
+        raise ConfigError(
+            key="agent",
+            source="the settings",
+            problem="the certificate in broker.tls.certificate_file was issued to another gateway",
+            remedy="Set `agent` to the id in the certificate (`openssl x509 -noout -subject`), or"
+            " name the files of this gateway.",
+        )
 
 
 def next_key(key_file: Path) -> Path:

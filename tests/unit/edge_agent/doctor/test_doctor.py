@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from prometheus_client import CollectorRegistry, generate_latest
 
+from edge_agent import app
 from edge_agent.config import AgentSettings, SensorSettings
 from edge_agent.doctor import checks, cli, erase
 from edge_agent.doctor.checks import Severity
@@ -30,6 +31,7 @@ from edge_agent.spool.index_tags import Tags
 from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from edge_agent.values.receipt_faults import ReceiptFault
 from runtime import http
+from runtime.errors import ConfigError
 from runtime.settings import BrokerSettings, HttpSettings
 from runtime.tls_identity import TlsIdentity
 from simulators.stack.child import free_port
@@ -71,6 +73,19 @@ def fill(settings: AgentSettings, payload: bytes) -> None:
 def contents(folder: Path) -> bytes:
     """Return the content of all files below *folder*."""
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_a_certificate_of_another_gateway_is_found(settings: AgentSettings) -> None:
+    """Check-config, doctor and run say that id and certificate belong to two gateways."""
+    other = msgspec.structs.replace(settings, agent="1" * 16)
+    for command in (app.check, app.run):
+        with pytest.raises(ConfigError, match="issued to another gateway"):
+            command(other)
+    found = {finding.what: finding for finding in checks.examine(other)}
+    assert found["certificate"].verdict is Severity.BAD
+    assert "issued to another gateway" in found["certificate"].text
+    found = {finding.what: finding for finding in checks.examine(settings)}
+    assert found["certificate"].verdict is not Severity.BAD
 
 
 def test_erase_leaves_nothing(settings: AgentSettings, tmp_path: Path) -> None:

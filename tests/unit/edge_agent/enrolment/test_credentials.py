@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.oid import NameOID
 
 from edge_agent.enrolment import credentials, enrol
 from edge_agent.enrolment.renewal import settle
 from edge_agent.errors import CredentialError
+from runtime.errors import ConfigError
 from runtime.settings import TlsSettings
 from trust.domain import pki
 
@@ -55,6 +58,48 @@ def test_a_key_is_made_once_and_is_private(tmp_path: Path) -> None:
     assert same(credentials.lease_key(tmp_path / "lease.key"), lease_key)
     with pytest.raises(CredentialError):
         credentials.lease_key(tmp_path / "agent.key")
+
+
+def issued_to(key: Ed25519PrivateKey, *names: str) -> bytes:
+    """Return a certificate of *key* with these common names, PEM."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names])
+    builder = x509.CertificateBuilder(
+        subject, subject, key.public_key(), x509.random_serial_number(), NOW,
+        NOW + dt.timedelta(days=1),
+    )  # fmt: skip
+    return builder.sign(key, None).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    ("names", "is_owner"),
+    [
+        pytest.param(["0123456789abcdef"], True, id="this gateway"),
+        pytest.param(["0123456789abcdee"], False, id="another gateway"),
+        pytest.param(["0123456789ABCDEF"], False, id="another case"),
+        pytest.param([], False, id="nobody"),
+        pytest.param(["0123456789abcdef", "0123456789abcdee"], False, id="two"),
+        pytest.param(["ingest"], False, id="a service"),
+    ],
+)
+def test_a_certificate_is_of_the_gateway_of_the_settings(
+    tls: TlsSettings, names: list[str], is_owner: bool
+) -> None:
+    """Whoever else it was issued to, that is said in words, and no id is quoted."""
+    key = credentials.signing_key(tls.key_file)
+    credentials.write(tls.certificate_file, issued_to(key, *names), private=False)
+    if is_owner:
+        credentials.check_owner(tls.certificate_file, agent="0123456789abcdef")
+        return
+    with pytest.raises(ConfigError, match="issued to another gateway") as refused:
+        credentials.check_owner(tls.certificate_file, agent="0123456789abcdef")
+    assert not [name for name in names if name in str(refused.value)]
+
+
+def test_a_file_without_a_certificate_is_said(tls: TlsSettings) -> None:
+    """A file that is missing or damaged is a fault of the settings."""
+    tls.certificate_file.write_text("?")
+    with pytest.raises(ConfigError, match="is no certificate"):
+        credentials.check_owner(tls.certificate_file, agent="0123456789abcdef")
 
 
 def test_a_request_is_the_same_each_time(tmp_path: Path) -> None:
