@@ -118,9 +118,18 @@ def observations(measurement: msgspec.Struct, quirks: Quirks = NO_QUIRKS) -> lis
         case thermometer.TemperatureMeasurement():
             outcomes = thermometer.observations(measurement)
         case weight.WeightMeasurement():
-            outcomes = weight.observations(measurement)
+            outcomes = weight.observations(measurement, quirks)
         case battery.BatteryLevel():
             outcomes = battery.observations(measurement)
         case _:
             outcomes = []
     return outcomes
+
+
+def user_of(measurement: msgspec.Struct) -> int | None:
+    """Return which of its users the sensor measured; None if it does not tell users apart."""
+    match measurement:
+        case blood_pressure.BloodPressureMeasurement() | weight.WeightMeasurement():
+            return measurement.user
+        case _:
+            return None

@@ -11,13 +11,16 @@ from edge_agent.gatt.conversion import Conversion
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.meaning import Outcome, date, judge
 from edge_agent.gatt.octets import Octets, Value
+from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 # GSS, Weight Measurement, Flags.
 _IMPERIAL: Final = 0x01
 _TIMESTAMP: Final = 0x02
 _USER: Final = 0x04
 _BMI_AND_HEIGHT: Final = 0x08
+_SPECIFIED: Final = 0x0F
 # GSS, Weight: steps of 0.005 kg or 0.01 lb.
 # Weight Scale Service: 0xFFFF stands for an unsuccessful measurement.
 _UNSUCCESSFUL: Final = 0xFFFF
@@ -57,6 +60,8 @@ class WeightMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     user: int | None = None
     """The index of the person, where several share the scale; `USER_UNKNOWN` if unknown."""
     body_size: BodySize | None = None
+    vendor_flags: int = 0
+    """The flags that the specification reserves, in which some scales tell more."""
 
 
 def decode(value: Value) -> WeightMeasurement:
@@ -77,12 +82,13 @@ def decode(value: Value) -> WeightMeasurement:
         body_size=(
             BodySize(octets.uint16(), octets.uint16()) if flags & _BMI_AND_HEIGHT else None
         ),
+        vendor_flags=flags & ~_SPECIFIED,
     )
 
 
 def encode(measurement: WeightMeasurement) -> bytes:
     """Return *measurement* as a scale sends it."""
-    flags = _IMPERIAL if measurement.unit is WeightUnit.LB else 0
+    flags = measurement.vendor_flags | (_IMPERIAL if measurement.unit is WeightUnit.LB else 0)
     steps = measurement.weight_steps
     body = struct.pack("<H", _UNSUCCESSFUL if steps is None else steps)
     if measurement.timestamp is not None:
@@ -97,12 +103,23 @@ def encode(measurement: WeightMeasurement) -> bytes:
     return bytes((flags,)) + body
 
 
-def observations(measurement: WeightMeasurement) -> list[Outcome]:
+def observations(measurement: WeightMeasurement, quirks: Quirks = NO_QUIRKS) -> list[Outcome]:
     """
     Return the outcome of *measurement*: a body weight.
 
-    Where several people share a scale, check `user` before: it tells which of them was weighed.
+    Where several people share a scale, `user` tells which of them was weighed: the lease binds
+    users, and the pipeline refuses all others.
     """
     when, fault = date(measurement.timestamp)
+    fault = _not_settled(measurement.vendor_flags, quirks) or fault
     steps, unit = measurement.weight_steps, measurement.unit.to_kg
     return [judge(Code.BODY_WEIGHT, steps, unit=unit, when=when, fault=fault)]
+
+
+def _not_settled(vendor_flags: int, quirks: Quirks) -> Refusal | None:
+    stable, removed = quirks.weight_stable_bit, quirks.weight_removed_bit
+    if removed is not None and vendor_flags >> removed & 1:
+        return Refusal.OFF_BODY
+    if stable is not None and not vendor_flags >> stable & 1:
+        return Refusal.WARM_UP
+    return None

@@ -7,6 +7,7 @@ import pytest
 from edge_agent.gatt import weight
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.meaning import Observation, Refused, When
+from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 from edge_agent.gatt.weight import BodySize, WeightMeasurement
 from wire.quantities import Code
 from wire.refusals import Refusal
@@ -55,3 +56,32 @@ def test_weighing_that_did_not_succeed_has_no_value() -> None:
     assert weight.observations(WeightMeasurement(weight_steps=None)) == [
         Refused(Code.BODY_WEIGHT, Refusal.NO_VALUE)
     ]
+
+
+_MARKS = Quirks(weight_stable_bit=5, weight_removed_bit=7)
+_WEIGHED = Observation(Code.BODY_WEIGHT, 7000, _SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("flags", "quirks", "expected"),
+    [
+        pytest.param("02", _MARKS, Refused(Code.BODY_WEIGHT, Refusal.WARM_UP), id="stepping on"),
+        pytest.param("22", _MARKS, _WEIGHED, id="settled"),
+        pytest.param("32", _MARKS, _WEIGHED, id="settled, in another unit of the display"),
+        pytest.param("a2", _MARKS, Refused(Code.BODY_WEIGHT, Refusal.OFF_BODY), id="stepped off"),
+        pytest.param("82", _MARKS, Refused(Code.BODY_WEIGHT, Refusal.OFF_BODY), id="off, at once"),
+        pytest.param("02", NO_QUIRKS, _WEIGHED, id="a scale that follows the specification"),
+        pytest.param("f2", NO_QUIRKS, _WEIGHED, id="what is reserved says nothing by itself"),
+        pytest.param("a2", Quirks(weight_stable_bit=5), _WEIGHED, id="no bit for stepping off"),
+        pytest.param("12", Quirks(weight_stable_bit=4), _WEIGHED, id="another scale, another bit"),
+    ],
+)
+def test_a_weight_counts_once_it_has_settled(
+    flags: str, quirks: Quirks, expected: Observation | Refused
+) -> None:
+    """A scale that marks in bits of its own what has not settled is listened to by its model."""
+    value = bytes.fromhex(flags + "b036 ea07 0b 15 12 24 36")
+    measurement = weight.decode(value)
+
+    assert weight.encode(measurement) == value
+    assert weight.observations(measurement, quirks) == [expected]
