@@ -21,6 +21,7 @@ from trust.config import Settings
 from trust.consent.consent import Consent
 from trust.consent.policy_review import PolicyReview
 from trust.consent.restriction import Restriction
+from trust.consent.sensors import Sensors
 from trust.domain.lease_keys import montgomery
 from trust.enrolment.authority import Authority
 from trust.enrolment.bulk_enrolment import BulkEnrolment
@@ -166,6 +167,7 @@ class App(Trust):
         super().__init__(settings, FileKeys(settings.keys.folder))
         self.authority = Authority(settings.keys.folder, settings.certificates)
         self.consent = Consent(self.vault, self.reconciler, clock=now, ages=settings.consent)
+        self.sensors = Sensors(self.vault, self.reconciler, clock=now)
         self.enrolment = Enrolment(
             self.vault, self.reconciler, self.keys, self.authority, clock=now
         )

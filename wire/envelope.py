@@ -7,6 +7,7 @@ and so need fewer bytes. Columns allow ingest to join thousands of envelopes wit
 object for each observation.
 """
 
+import enum
 import itertools
 import struct
 from collections.abc import Sequence
@@ -58,6 +59,13 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """Counts the envelopes of a spool from 1, and never restarts."""
     wrapped_key: bytes
     sealed: bytes
+
+
+class Flag(enum.IntFlag):
+    """Marks of an observation. A bit keeps its meaning; one that is not known is passed on."""
+
+    TIME_UNCERTAIN = 1 << 0
+    """The clock of the sensor was moved or reset, and the time may be wrong by hours."""
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):

@@ -26,6 +26,8 @@ PADDED_VERSION: Final = 2
 The second form, for agents whose state says `lease-2`: padded with zeros, so that the length does
 not reveal how many people there are.
 """
+MAX_USER: Final = 254
+"""GSS, User Index: 255 stands for an unknown user."""
 _INFO: Final = b"vitalveil lease v1\x00"
 _CONTEXT: Final = b"vitalveil lease signature v1\x00"
 
@@ -33,12 +35,39 @@ _suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
+class Binding(msgspec.Struct, frozen=True):
+    """
+    A sensor that is bound to a subject; of a sensor with several users, one of them.
+
+    It is written as the address, or as `C0:FF:EE:00:00:01#2` for user 2. An agent that does not
+    know users takes this for an address, and never meets it.
+    """
+
+    address: str
+    """The sensor's address, as Bluetooth stacks write it."""
+    user: int | None = None
+    """The index by which the sensor tells its users apart, 0 to 254; None if it tells none."""
+
+    def __str__(self) -> str:
+        return self.address if self.user is None else f"{self.address}#{self.user}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Binding":
+        """Return the binding that *text* writes; whatever cannot be read as one is an address."""
+        address, _, user = text.partition("#")
+        is_user = user.isascii() and user.isdecimal() and len(user) <= 3 and int(user) <= MAX_USER
+        return cls(address, int(user)) if is_user else cls(text)
+
+
 class Grant(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What may be measured of one subject, under one handle."""
 
     handle: bytes
     bindings: list[str]
-    """Addresses of the sensors of this subject: the only ones that the agent listens to."""
+    """
+    The sensors of this subject, each as a `Binding` writes it: no others are listened to. There is
+    none if everything under the handle was measured before, and may only be sent.
+    """
     rules: list[Rule]
     """One for each quantity that may be measured. All other quantities are dropped."""
 

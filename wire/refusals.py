@@ -57,6 +57,8 @@ class Refusal(enum.StrEnum):
     """The record announces a context, which may say that it is a ketone, and none came."""
     FLOOD = "flood"
     """The sensor sent more than its share of the agent's time or memory."""
+    UNBOUND_USER = "unbound_user"
+    """Of another user of the sensor, of an unknown one, or of none where one is bound."""
 
 
 FROM_SENSOR: Final = frozenset(

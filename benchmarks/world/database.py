@@ -93,7 +93,10 @@ class Telemetry:
             ) as copy:
                 for one in members:
                     copy.write_row([one.series_id, one.handle, "bench", int(Code.HEART_RATE)])
-            with connection.cursor().copy("COPY vv.permissions FROM STDIN") as copy:
+            with connection.cursor().copy(
+                "COPY vv.permissions (handle, quantity, agent, series_id, valid_from, valid_to,"
+                " withdrawn_at, step, interval_ms, time_step_ms, changed_epoch) FROM STDIN"
+            ) as copy:
                 for one in members:
                     copy.write_row(
                         [

@@ -7,6 +7,7 @@ whose time cannot be determined is refused.
 """
 
 import datetime
+import enum
 from typing import Final, Protocol
 
 import msgspec
@@ -22,15 +23,36 @@ _QUARTER_MS: Final = 15 * _MINUTE_MS
 _AGREES_MS: Final = 3 * _MINUTE_MS
 
 
+class ClockVerdict(enum.StrEnum):
+    """What a contact told about the inner clock of a meter. A closed set."""
+
+    FIRST = "first"
+    """There is no earlier contact to compare with."""
+    CONFIRMED = "confirmed"
+    """It goes as at the last contact."""
+    MOVED = "moved"
+    """The owner's clock was moved after the newest record; the inner clock goes as before."""
+    RESET = "reset"
+    """The inner clock itself was set, or ours was wrong at the last contact."""
+    UNDECIDED = "undecided"
+    """Neither can be: the newest record would be in the future, or before the last contact."""
+
+
 class Dater(Protocol):
     """Determines when a measurement was taken."""
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether times may be wrong by hours."""
+        ...
 
     def at_ms(self, when: When, *, now_ms: int) -> int | None:
         """Return the time of a value that came at *now_ms*; ms since 1970, None if unknown."""
         ...
 
 
-def _shown_ms(shown: datetime.datetime) -> int:
+def shown_ms(shown: datetime.datetime) -> int:
+    """Return what a clock shows, as ms since 1970 without a zone."""
     return round((shown - _EPOCH).total_seconds() * 1000)
 
 
@@ -39,6 +61,8 @@ class SensorClock(msgspec.Struct, frozen=True):
 
     ahead_ms: int | None = None
     """How far the clock is ahead of UTC, zone included, in ms; None if it cannot be read."""
+    is_uncertain: bool = False
+    """Whether it may be another clock than that of a record, and times be wrong by hours."""
 
     def at_ms(self, when: When, *, now_ms: int) -> int | None:
         if when.session_min is not None:
@@ -47,12 +71,12 @@ class SensorClock(msgspec.Struct, frozen=True):
             return now_ms - when.before_ms
         if self.ahead_ms is None:
             return None
-        return _shown_ms(when.sensor_time) - self.ahead_ms
+        return shown_ms(when.sensor_time) - self.ahead_ms
 
 
 def clock_that_shows(shown: datetime.datetime | None, *, now_ms: int) -> SensorClock:
     """Return the clock that shows *shown* at *now_ms*; None for a clock that was never set."""
-    return SensorClock(None if shown is None else _shown_ms(shown) - now_ms)
+    return SensorClock(None if shown is None else shown_ms(shown) - now_ms)
 
 
 def local_clock(now_ms: int) -> SensorClock:
@@ -78,6 +102,7 @@ class SessionClock(msgspec.Struct, frozen=True):
     """The clock of a CGM session, which counts minutes since its start."""
 
     started_ms: int
+    is_uncertain: bool = False
 
     def at_ms(self, when: When, *, now_ms: int) -> int | None:
         if when.session_min is None:
@@ -106,4 +131,4 @@ def start_ms(start: SessionStart) -> int | None:
     if shown is None or start.zone.zone_quarters is None:
         return None
     quarters = start.zone.zone_quarters + (start.zone.dst_quarters or 0)
-    return _shown_ms(shown) - quarters * _QUARTER_MS
+    return shown_ms(shown) - quarters * _QUARTER_MS

@@ -114,9 +114,13 @@ class NotificationSink:
         measurement = self.decode(characteristic, value)
         if measurement is None:
             return
+        user = registry.user_of(measurement)
         for outcome in registry.observations(measurement, self.quirks):
             measured = self.measure(outcome, record=None)
-            self.hand_on(msgspec.structs.replace(measured, is_single=is_single))
+            stamp_s = readings.stamp_of(outcome) if is_single else None
+            self.hand_on(
+                msgspec.structs.replace(measured, is_single=is_single, user=user, stamp_s=stamp_s)
+            )
 
     def measure(self, outcome: Outcome, *, record: int | None) -> Measurement:
         """Return *outcome* as a measurement with its time."""

@@ -1,8 +1,9 @@
 """Date the outcomes of a sensor, as the measurements that the port `Sensors` hands over. Pure."""
 
-from edge_agent.bluetooth.dating import Dater
+from edge_agent.bluetooth.dating import Dater, shown_ms
 from edge_agent.gatt.meaning import Observation, Outcome
 from edge_agent.values.measurement import Measurement
+from wire.envelope import Flag
 from wire.refusals import Refusal
 
 
@@ -31,4 +32,14 @@ def measure(
     at_ms = dater.at_ms(outcome.when, now_ms=now_ms)
     if at_ms is None:
         return Measurement(sensor, outcome.quantity, now_ms, None, Refusal.UNDATED, record)
-    return Measurement(sensor, outcome.quantity, at_ms, outcome.steps, None, record)
+    flags = Flag.TIME_UNCERTAIN if dater.is_uncertain else 0
+    return Measurement(
+        sensor, outcome.quantity, at_ms, outcome.steps, None, record, flags=int(flags)
+    )
+
+
+def stamp_of(outcome: Outcome) -> int | None:
+    """Return when *outcome* was measured by the sensor's own clock, in s; None if it has none."""
+    if not isinstance(outcome, Observation) or outcome.when.sensor_time is None:
+        return None
+    return shown_ms(outcome.when.sensor_time) // 1000

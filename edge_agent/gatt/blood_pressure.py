@@ -111,7 +111,8 @@ def observations(measurement: BloodPressureMeasurement) -> list[Outcome]:
     """
     Return the outcomes of *measurement*: three pressures and, if it has one, a pulse rate.
 
-    Where several people share a monitor, check `user` before: it tells which of them was measured.
+    Where several people share a monitor, `user` tells which of them was measured: the lease
+    binds users, and the pipeline refuses all others.
     """
     when, fault = date(measurement.timestamp)
     pressures = (

@@ -14,7 +14,7 @@ _MAX_BLOCKS: Final = 16
 
 class Batch:
     """
-    Columns of observations, one for each quantity, each in the order of time.
+    Columns of observations, one for each quantity, in any order of time.
 
     Args:
         lease: The version of the lease under which they were measured.
@@ -42,7 +42,7 @@ class Batch:
         return set(self._columns)
 
     def add(self, quantity: int, observation: MinimisedObservation) -> None:
-        """Append *observation*, which is later than every other one of *quantity*."""
+        """Add *observation*, of an interval that has no other one."""
         self._columns.setdefault(quantity, []).append(observation)
         if observation.is_single:
             self._single.add(quantity)
@@ -72,7 +72,8 @@ class Batch:
         blocks: list[Block] = []
         room = max_observations
         for quantity, column in columns.items():
-            for block in _blocks(quantity, column, max_observations):
+            in_order = sorted(column, key=lambda observation: observation.time_ms)
+            for block in _blocks(quantity, in_order, max_observations):
                 if len(block) > room or len(blocks) == _MAX_BLOCKS:
                     yield Body(handle, self.lease, blocks)
                     blocks, room = [], max_observations
@@ -94,5 +95,11 @@ def _blocks(
             or column[end].time_ms - column[start].time_ms > _MAX_SPREAD_MS
         ):
             run = column[start:end]
-            yield pack_block(quantity, [o.time_ms for o in run], [o.value for o in run])
+            flags = [o.flags for o in run]
+            yield pack_block(
+                quantity,
+                [o.time_ms for o in run],
+                [o.value for o in run],
+                flags if any(flags) else None,
+            )
             start = end

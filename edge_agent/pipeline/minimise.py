@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from edge_agent.pipeline.spent import SpentIntervals
 from edge_agent.values.measurement import Measurement, Outcome, Verdict
 from wire.policy import Aggregate, Rule
 from wire.quantities import Quantity
@@ -15,6 +16,9 @@ from wire.refusals import Refusal
 
 GRACE_MS: Final = 1000
 """How long an interval that has ended waits for the rest of a burst of stored records."""
+
+_MAX_OPEN: Final = 64
+"""How many intervals may be open at once, for measurements that come out of order."""
 
 
 class MinimisedObservation(msgspec.Struct, frozen=True):
@@ -24,6 +28,8 @@ class MinimisedObservation(msgspec.Struct, frozen=True):
     value: int
     is_single: bool = False
     """Whether a person took it on purpose: no sensor repeats it, so it is made durable at once."""
+    flags: int = 0
+    """Bits of `wire.envelope.Flag` of what it was made from."""
 
 
 class _Interval(msgspec.Struct):
@@ -44,6 +50,7 @@ class _Interval(msgspec.Struct):
     """Whether a measurement of it was live: no sensor can repeat that one."""
     is_single: bool
     """Whether a person took one of its measurements on purpose."""
+    flags: int = 0
 
 
 def coarsen(rule: Rule, quantity: Quantity, steps: int) -> int | None:
@@ -64,96 +71,151 @@ class Minimiser:
     """
     Reduces the measurements of one quantity under one handle to what *rule* allows.
 
-    It yields observations in the order of their intervals, at most one each. It has no clock.
+    It yields at most one observation for each interval, whatever the order in which measurements
+    come. It has no clock.
 
     Args:
         rule: The finest resolution that the lease allows.
 
         quantity: The quantity that is measured.
 
-        spent_ms: Intervals that begin before this time, ms since 1970, yield nothing more.
+        spent_ms: The latest interval that had its observation before this process began ended at
+            this time, ms since 1970. What is not recognised as new belongs after it.
     """
 
     def __init__(self, rule: Rule, quantity: Quantity, *, spent_ms: int = 0) -> None:
         self.rule = rule
         self.spent_ms = spent_ms
+        """Where the latest interval that has its observation ends, ms since 1970."""
         self._quantity = quantity
-        self._open: _Interval | None = None
+        before = rule.interval_of(spent_ms - 1) + 1 if spent_ms else None
+        self._spent = SpentIntervals(before=before)
+        self._open: dict[int, _Interval] = {}
+        """The open intervals by number, the one that was touched longest ago first."""
+
+    def under(self, rule: Rule) -> "Minimiser":
+        """Return a minimiser under another *rule*, which continues after this one."""
+        return Minimiser(rule, self._quantity, spent_ms=self.spent_ms)
 
     @property
     def is_open(self) -> bool:
         """Whether an interval has begun and is not complete."""
-        return self._open is not None
+        return bool(self._open)
+
+    @property
+    def pending(self) -> int:
+        """How many intervals have begun and are not complete."""
+        return len(self._open)
 
     @property
     def open_records(self) -> dict[str, int]:
-        """By sensor: the lowest record number that the open interval depends on."""
-        return {} if self._open is None else self._open.records
+        """By sensor: the lowest record number that the open intervals depend on."""
+        lowest: dict[str, int] = {}
+        for interval in self._open.values():
+            for sensor, record in interval.records.items():
+                lowest[sensor] = min(record, lowest.get(sensor, record))
+        return lowest
+
+    @property
+    def has_open_singles(self) -> bool:
+        """Whether an open interval holds what a person took on purpose."""
+        return any(interval.is_single for interval in self._open.values())
 
     def offer(
-        self, measurement: Measurement, steps: int, *, now_ms: int
+        self, measurement: Measurement, steps: int, *, now_ms: int, is_recognised: bool = False
     ) -> tuple[Outcome, MinimisedObservation | None]:
         """
         Take a plausible *measurement* with the value *steps*.
 
+        Args:
+            measurement: What was measured.
+
+            steps: Its value, in steps of resolution.
+
+            now_ms: The time of day, ms since 1970.
+
+            is_recognised: Whether it is known to be new whatever its time is.
+
         Returns:
             The outcome, and an observation that is complete now, usually of an earlier interval.
         """
-        at_ms = measurement.at_ms
-        start_ms = self.rule.interval_of(at_ms) * self.rule.interval_ms
+        number = self.rule.interval_of(measurement.at_ms)
         value = coarsen(self.rule, self._quantity, steps)
         if value is None:
             return Refusal.IMPLAUSIBLE, None
-        if start_ms < self.spent_ms:
-            is_same = start_ms + self.rule.interval_ms >= self.spent_ms
-            return (Verdict.COARSENED if is_same else Refusal.LATE), None
-        if self.rule.aggregate is Aggregate.FIRST:
-            self.spent_ms = start_ms + self.rule.interval_ms
-            time_ms = self.rule.coarsen_time(at_ms)
-            return Verdict.PENDING, MinimisedObservation(time_ms, value, measurement.is_single)
-        if self._open is not None and start_ms < self._open.start_ms:
-            return Refusal.LATE, None
-        if self._open is not None and start_ms == self._open.start_ms:
-            _merge(self._open, at_ms, steps, now_ms=now_ms)
-            _note(self._open, measurement)
+        if number in self._spent:
             return Verdict.COARSENED, None
-        complete = self.close()
+        if not (is_recognised or self._spent.is_known(number)):
+            return Refusal.LATE, None
+        if self.rule.aggregate is Aggregate.FIRST:
+            self._spend(number)
+            time_ms = self.rule.coarsen_time(measurement.at_ms)
+            observation = MinimisedObservation(
+                time_ms, value, measurement.is_single, measurement.flags
+            )
+            return Verdict.PENDING, observation
+        if number in self._open:
+            interval = self._open[number] = self._open.pop(number)
+            _merge(interval, measurement.at_ms, steps, now_ms=now_ms)
+            _note(interval, measurement)
+            return Verdict.COARSENED, None
+        return Verdict.PENDING, self._begin(number, measurement, steps, now_ms=now_ms)
+
+    def _begin(
+        self, number: int, measurement: Measurement, steps: int, *, now_ms: int
+    ) -> MinimisedObservation | None:
+        """Open the interval *number*; return the observation of one that is complete with that."""
+        # In the order of time an interval is over when the next one begins. Out of order, more may
+        # come for those that are open.
+        is_next = number > max(self._open, default=-1)
+        complete = self.close() if is_next or len(self._open) == _MAX_OPEN else None
+        start_ms, at_ms = number * self.rule.interval_ms, measurement.at_ms
         summary = (steps, 1, steps, steps, steps)
-        self._open = _Interval(
+        interval = _Interval(
             *(start_ms, at_ms, at_ms, now_ms, *summary), {}, is_live=False, is_single=False
         )
-        _note(self._open, measurement)
-        return Verdict.PENDING, complete
+        self._open[number] = interval
+        _note(interval, measurement)
+        return complete
 
     def ends_at_ms(self) -> int | None:
         """Return from when on `end` yields an observation, ms since 1970; None if none is open."""
-        if self._open is None:
-            return None
-        return max(self._open.start_ms + self.rule.interval_ms, self._open.touched_ms + GRACE_MS)
+        return min(map(self._end_of, self._open.values()), default=None)
+
+    def _end_of(self, interval: _Interval) -> int:
+        return max(interval.start_ms + self.rule.interval_ms, interval.touched_ms + GRACE_MS)
 
     def end(self, *, now_ms: int) -> MinimisedObservation | None:
-        """Return the observation of the open interval if it is over at *now_ms*."""
-        ends_at_ms = self.ends_at_ms()
-        return self.close() if ends_at_ms is not None and now_ms >= ends_at_ms else None
+        """Return the observation of an open interval that is over at *now_ms*, if there is one."""
+        over = (n for n, interval in self._open.items() if now_ms >= self._end_of(interval))
+        number = next(over, None)
+        return None if number is None else self._close(number)
 
     def close(self, *, only_live: bool = False) -> MinimisedObservation | None:
         """
-        Close the open interval, and return its observation.
+        Close an open interval, and return its observation; None if there is none.
 
         Args:
-            only_live: Leave it open if the sensors can repeat all of its measurements.
+            only_live: Leave those open of which the sensors can repeat all measurements.
         """
-        interval = self._open
-        if interval is None or (only_live and not interval.is_live):
-            return None
-        self._open = None
-        self.spent_ms = interval.start_ms + self.rule.interval_ms
+        closing = (n for n, interval in self._open.items() if interval.is_live or not only_live)
+        number = next(closing, None)
+        return None if number is None else self._close(number)
+
+    def _close(self, number: int) -> MinimisedObservation | None:
+        interval = self._open.pop(number)
+        self._spend(number)
         steps, at_ms = _summary(interval, self.rule.aggregate)
         value = coarsen(self.rule, self._quantity, steps)
         # Never None: minimum, maximum and mean of plausible values are plausible.
         if value is None:
             return None
-        return MinimisedObservation(self.rule.coarsen_time(at_ms), value, interval.is_single)
+        time_ms = self.rule.coarsen_time(at_ms)
+        return MinimisedObservation(time_ms, value, interval.is_single, interval.flags)
+
+    def _spend(self, number: int) -> None:
+        self._spent.add(number)
+        self.spent_ms = max(self.spent_ms, (number + 1) * self.rule.interval_ms)
 
 
 def _merge(interval: _Interval, at_ms: int, steps: int, *, now_ms: int) -> None:
@@ -169,10 +231,12 @@ def _merge(interval: _Interval, at_ms: int, steps: int, *, now_ms: int) -> None:
 
 def _note(interval: _Interval, measurement: Measurement) -> None:
     interval.is_single |= measurement.is_single
+    interval.flags |= measurement.flags
     if measurement.record is None:
         interval.is_live = True
     else:
-        interval.records.setdefault(measurement.sensor, measurement.record)
+        lowest = interval.records.get(measurement.sensor, measurement.record)
+        interval.records[measurement.sensor] = min(lowest, measurement.record)
 
 
 def _summary(interval: _Interval, aggregate: Aggregate) -> tuple[int, int]:

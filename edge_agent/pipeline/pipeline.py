@@ -6,19 +6,20 @@ clock, `now_ms` the time of day in ms since 1970. Nothing in a pipeline is on di
 out counts as durable when the caller asks for more.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
 from edge_agent.pipeline.batch_queue import BatchLimits, BatchQueue
 from edge_agent.pipeline.minimise import MinimisedObservation, Minimiser
-from edge_agent.pipeline.pseudonymise import handles_by_sensor
+from edge_agent.pipeline.pseudonymise import handles_by_binding, handles_by_sensor
 from edge_agent.pipeline.record_progress import OpenRecords, RecordProgress
+from edge_agent.pipeline.taken import Taken, marks_of_grant
 from edge_agent.values.checkpoint import Checkpoint, cursor_of, spent_of, through_of
 from edge_agent.values.measurement import Measurement, Outcome
 from edge_agent.values.timekeeping import may_measure
 from wire.envelope import Body
-from wire.lease import Grant, Lease
+from wire.lease import Binding, Grant, Lease
 from wire.quantities import QUANTITIES
 from wire.refusals import Refusal
 
@@ -65,6 +66,7 @@ def marks_of(lease: Lease) -> list[Checkpoint]:
     rules = {grant.handle: [rule.quantity for rule in grant.rules] for grant in lease.grants}
     return [
         *map(cursor_of, sensors),
+        *(mark for grant in lease.grants for mark in marks_of_grant(grant)),
         *(
             through_of(sensor, q)
             for sensor, handles in sensors.items()
@@ -89,6 +91,8 @@ class Pipeline:
         """May be replaced at any time."""
         self._leases: list[Lease] = []
         self._sensors: dict[str, tuple[bytes, ...]] = {}
+        self._bound: dict[Binding, tuple[bytes, ...]] = {}
+        self._taken: dict[bytes, Taken] = {}
         self._minimisers: dict[tuple[bytes, int], Minimiser] = {}
         self._batches = BatchQueue()
         self._records = RecordProgress()
@@ -97,7 +101,7 @@ class Pipeline:
     @property
     def pending(self) -> int:
         """How many measurements wait in memory to become an observation in the spool."""
-        return self._batches.observations + sum(m.is_open for m in self._minimisers.values())
+        return self._batches.observations + sum(m.pending for m in self._minimisers.values())
 
     def adopt(
         self, lease: Lease, past: Sequence[Lease], marks: Mapping[Checkpoint, int], *, now: float
@@ -119,8 +123,11 @@ class Pipeline:
         """
         dropped = self._close_minimisers(lease, now=now) + self._batches.drop_not_allowed(lease)
         self._leases = [lease, *sorted(past, key=lambda old: old.version, reverse=True)]
-        self._sensors = handles_by_sensor(lease)
+        self._sensors, self._bound = handles_by_sensor(lease), handles_by_binding(lease)
+        old = self._taken
+        self._taken = {g.handle: old.get(g.handle) or Taken(g, marks) for g in lease.grants}
         for grant in lease.grants:
+            self._taken[grant.handle].extend(grant, marks)
             self._open_minimisers(grant, marks)
         for sensor, handles in self._sensors.items():
             quantities = {q for handle, q in self._minimisers if handle in handles}
@@ -138,7 +145,7 @@ class Pipeline:
                 spent_ms = marks.get(spent_of(*key), 0)
                 self._minimisers[key] = Minimiser(rule, quantity, spent_ms=spent_ms)
             elif known.rule != rule:
-                self._minimisers[key] = Minimiser(rule, quantity, spent_ms=known.spent_ms)
+                self._minimisers[key] = known.under(rule)
 
     def _close_minimisers(self, lease: Lease, *, now: float) -> int:
         """Close intervals whose rule changes; drop those not allowed, and return how many."""
@@ -146,10 +153,11 @@ class Pipeline:
         dropped = 0
         for key, minimiser in list(self._minimisers.items()):
             if key not in rules:
-                dropped += minimiser.is_open
+                dropped += minimiser.pending
                 del self._minimisers[key]
             elif rules[key] != minimiser.rule:
-                self._add(*key, minimiser.close(), now=now)
+                while minimiser.is_open:
+                    self._add(*key, minimiser.close(), now=now)
         return dropped
 
     def offer(
@@ -168,19 +176,21 @@ class Pipeline:
             latest_ms: The latest time of day that was ever believed, ms since 1970. A lease that
                 ended before it is over.
         """
-        handles = self._sensors.get(measurement.sensor)
-        if handles is None:
+        if measurement.sensor not in self._sensors:
             return [Refusal.UNKNOWN_SENSOR if self._leases else Refusal.NO_LEASE]
         if not may_measure(self._leases[0], now_ms=now_ms, latest_ms=latest_ms):
             # Not marked as seen: under the next lease the sensor is asked for the record again.
             return [Refusal.NO_LEASE]
+        bound = self._bound.get(Binding(measurement.sensor, measurement.user), ())
         if self._records.was_seen(measurement):
             return [Refusal.ALREADY_SEEN]
+        if not bound:
+            return [Refusal.UNBOUND_USER]
         # Minimised for each purpose separately: no purpose receives what only another one needs.
-        served = [h for h in handles if (h, measurement.quantity) in self._minimisers]
+        served = [h for h in bound if (h, measurement.quantity) in self._minimisers]
         return [
             self._offer_to(handle, measurement, now_ms=now_ms, now=now)
-            for handle in served or handles[:1]
+            for handle in served or bound[:1]
         ]
 
     def _offer_to(
@@ -195,19 +205,32 @@ class Pipeline:
         steps = measurement.steps
         if steps is None or not QUANTITIES[measurement.quantity].is_plausible(steps):
             return Refusal.IMPLAUSIBLE
-        outcome, complete = minimiser.offer(measurement, steps, now_ms=now_ms)
+        taken = self._taken[handle]
+        if not taken.take(measurement):
+            return Refusal.ALREADY_SEEN
+        is_recognised = taken.is_recognised(measurement)
+        outcome, complete = minimiser.offer(
+            measurement, steps, now_ms=now_ms, is_recognised=is_recognised
+        )
         self._add(handle, measurement.quantity, complete, now=now)
         return outcome
 
-    def _lease_at(self, handle: bytes, at_ms: int) -> Lease | None:
-        """Return the newest lease under which *handle* could be measured at *at_ms*."""
+    def _leases_at(self, handle: bytes, at_ms: int) -> Iterator[Lease]:
+        """Yield the leases under which *handle* could be measured at *at_ms*, the newest first."""
         for lease in self._leases:
             if may_measure(lease, now_ms=at_ms) and any(g.handle == handle for g in lease.grants):
-                return lease
-        return None
+                yield lease
+
+    def _is_leased(self, handle: bytes, at_ms: int, *, time_step_ms: int) -> bool:
+        leases = self._leases_at(handle, at_ms)
+        # The clocks of trust and gateway may differ. But once a time is rounded, nobody can tell
+        # any more that it was before the lease, and so the tolerance ends here.
+        return any(time_step_ms == 1 or lease.issued_at_ms <= at_ms for lease in leases)
 
     def _refusal(self, measurement: Measurement, handle: bytes, *, now_ms: int) -> Refusal | None:
-        if self._lease_at(handle, measurement.at_ms) is None:
+        minimiser = self._minimisers.get((handle, measurement.quantity))
+        time_step_ms = 1 if minimiser is None else minimiser.rule.time_step_ms
+        if not self._is_leased(handle, measurement.at_ms, time_step_ms=time_step_ms):
             return Refusal.NO_LEASE
         if measurement.fault is not None:
             return measurement.fault
@@ -221,13 +244,21 @@ class Pipeline:
         if observation is None:
             return
         # Under the lease of its time: ingest checks that this lease was in force then.
-        lease = self._lease_at(handle, observation.time_ms) or self._leases[0]
+        # Its time is rounded down, and so may be before the lease.
+        last_ms = observation.time_ms + self._minimisers[handle, quantity].rule.time_step_ms - 1
+        leases = (
+            lease
+            for at_ms in (observation.time_ms, last_ms)
+            for lease in self._leases_at(handle, at_ms)
+        )
+        lease = next(leases, self._leases[0])
         self._batches.add(handle, quantity, observation, lease=lease.version, now=now)
 
     def tick(self, *, now_ms: int, now: float) -> None:
         """Complete the observations of intervals that are over."""
         for (handle, quantity), minimiser in self._minimisers.items():
-            self._add(handle, quantity, minimiser.end(now_ms=now_ms), now=now)
+            while (complete := minimiser.end(now_ms=now_ms)) is not None:
+                self._add(handle, quantity, complete, now=now)
 
     def due_in_s(self, *, now_ms: int, now: float) -> float | None:
         """Return in how many seconds `tick` or `take` has work; None if nothing waits."""
@@ -249,7 +280,8 @@ class Pipeline:
     def take_all(self, *, now: float) -> Flush:
         """Hand out every batch, and intervals not yet over that hold live measurements."""
         for (handle, quantity), minimiser in self._minimisers.items():
-            self._add(handle, quantity, minimiser.close(only_live=True), now=now)
+            while (complete := minimiser.close(only_live=True)) is not None:
+                self._add(handle, quantity, complete, now=now)
         return self._hand_out(self._batches.handles())
 
     def _hand_out(self, due: list[bytes]) -> Flush:
@@ -257,6 +289,7 @@ class Pipeline:
         open_records = self._open_records()
         cursors = self._records.cursors(open_records, is_batched=self._is_batched)
         marks = self._records.marks(cursors, open_records) | self._spent_marks(due)
+        marks |= self._taken_marks()
         return Flush(bodies, self._unsaved(marks), cursors)
 
     def _is_batched(self, sensor: str) -> bool:
@@ -273,6 +306,22 @@ class Pipeline:
         new = {mark: number for mark, number in marks.items() if self._saved.get(mark) != number}
         self._saved |= new
         return new
+
+    def _taken_marks(self) -> dict[Checkpoint, int]:
+        """Return what was taken for the handles of which nothing waits in a batch."""
+        open_records: dict[bytes, dict[int, Mapping[str, int]]] = {}
+        singles: set[bytes] = set()
+        for (handle, quantity), minimiser in self._minimisers.items():
+            if minimiser.is_open:
+                open_records.setdefault(handle, {})[quantity] = minimiser.open_records
+                singles |= {handle} if minimiser.has_open_singles else set()
+        return {
+            mark: number
+            for handle in self._taken.keys() - set(self._batches.handles())
+            for mark, number in self._taken[handle].marks(
+                open_records.get(handle, {}), has_open_singles=handle in singles
+            )
+        }
 
     def _open_records(self) -> OpenRecords:
         """Return, by sensor and quantity, the lowest record number in an open interval."""

@@ -30,3 +30,14 @@ def through_of(sensor: str, quantity: int) -> Checkpoint:
 def spent_of(handle: bytes, quantity: int) -> Checkpoint:
     """Every interval of *quantity* that begins before this instant (ms) has its observation."""
     return Checkpoint(b"spent\x00" + handle + quantity.to_bytes(2, "big"), handle)
+
+
+def record_of(handle: bytes, quantity: int, sensor: str) -> Checkpoint:
+    """Every record of *sensor* up to this one has its outcome for *handle* and *quantity*."""
+    label = b"record\x00" + handle + quantity.to_bytes(2, "big") + sensor.encode()
+    return Checkpoint(label, handle)
+
+
+def single_of(handle: bytes, slot: int) -> Checkpoint:
+    """What a person took in this second of the sensor's clock is durable or dropped."""
+    return Checkpoint(b"single\x00" + handle + slot.to_bytes(2, "big"), handle)

@@ -29,6 +29,13 @@ class Measurement(msgspec.Struct, frozen=True):
     sensor forgets once it is sent."""
     is_single: bool = False
     """Whether a person took it on purpose, and the sensor sends it only this once."""
+    user: int | None = None
+    """Which of its users the sensor says that it measured; None if it tells none apart."""
+    stamp_s: int | None = None
+    """When a person took it by the sensor's own clock, in s: by this it is recognised if the
+    sensor sends it again, however the clock was read meanwhile."""
+    flags: int = 0
+    """Bits of `wire.envelope.Flag`."""
 
 
 class Verdict(enum.StrEnum):

@@ -192,8 +192,8 @@ def decide(
     starts = starts_of(found.blocks)
     rules = permissions.rules(found.rules)
     # From arrivals to blocks. In this order the rows are sorted by series and time without being
-    # sorted themselves, as long as the blocks of a series do not overlap.
-    order = np.lexsort((starts, rules["series"]))
+    # sorted themselves, as long as a series has one source and its blocks do not overlap.
+    order = np.lexsort((starts, rules["slot"], rules["series"]))
     columns = unpack([found.blocks[i] for i in order.tolist()], starts[order])
     rules = rules.take(order)
     fates = Blocks(
@@ -225,7 +225,8 @@ def decide(
     waiting = np.unique(fates.envelopes[must_wait]).tolist() if must_wait.any() else []
     admitted = fates.codes == 0
     # If each block is in order of time and later than the block before, so are all observations.
-    sorting = None if columns.is_regular and are_apart.all() else _sorting(columns, rules)
+    is_sorted = columns.is_regular and are_apart.all() and not _has_two_sources(rules)
+    sorting = None if is_sorted else _sorting(columns, rules)
     expires_ms = int(rules["valid_to"][admitted].min(initial=MAX_TIME_MS + 1))
     rows = _rows(columns, rules, fates.envelopes, admitted, sorting)
     return fates, rows, expires_ms, waiting
@@ -236,12 +237,16 @@ def _refuse_by_time(
 ) -> None:
     """Refuse blocks outside their period, their lease or the clock rules; *oldest*: (blocks,)."""
     newest = fates.newest_ms
-    ends = rules["valid_to"]
+    ends, time_step = rules["valid_to"], rules["time_step"]
     fates.refuse(rules["withdrawn"], Reason.WITHDRAWN)
-    is_outside = (oldest < rules["valid_from"]) | (newest >= ends) | (context.now_ms >= ends)
+    # The times are rounded down, and so must be what they may not be before.
+    begins = rules["valid_from"] // time_step * time_step
+    is_outside = (oldest < begins) | (newest >= ends) | (context.now_ms >= ends)
+    is_outside |= newest >= rules["measured_to"]
     fates.refuse(is_outside, Reason.OUTSIDE_PERIOD)
     window = context.windows[fates.envelopes]
-    fates.refuse((oldest < window[:, 0]) | (newest >= window[:, 1]), Reason.LEASE_EXPIRED)
+    is_before = oldest < window[:, 0] // time_step * time_step
+    fates.refuse(is_before | (newest >= window[:, 1]), Reason.LEASE_EXPIRED)
     arrived = context.received_ms[fates.envelopes]
     latest = arrived + round(context.clock.max_ahead_s * 1000)
     fates.refuse(newest > latest, Reason.FROM_THE_FUTURE)
@@ -257,6 +262,12 @@ def _implausible(columns: Columns, rules: NDArray[np.void]) -> Bools:
         values = np.where(columns.present, values, np.repeat(rules["low"], columns.counts))
     lowest, highest = columns.least_of(values), columns.greatest_of(values)
     return (lowest < rules["low"]) | (highest > rules["high"])
+
+
+def _has_two_sources(rules: NDArray[np.void]) -> bool:
+    """Tell whether a series has blocks of two sources, one after the other."""
+    series, slot = rules["series"], rules["slot"]
+    return bool(np.any((series[1:] == series[:-1]) & (slot[1:] != slot[:-1])))
 
 
 def _sorting(columns: Columns, rules: NDArray[np.void]) -> Ints | None:

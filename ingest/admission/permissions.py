@@ -54,12 +54,15 @@ PERMISSION: Final = np.dtype(
         ("step", ">i4"),
         ("interval_ms", ">i8"),
         ("time_step_ms", ">i8"),
+        ("source", ">i8"),
+        ("measured_to_ms", ">i8"),
     ]
 )
 """
 What may be stored of one quantity under one handle.
 
 `step` is in steps of resolution; `interval_ms` and `time_step_ms` as in `conform.conforms`.
+`source` distinguishes the sensors of a person; 0 stands for all of them together.
 """
 
 FOR_EVER_MS: Final = MAX_TIME_MS + 1
@@ -71,6 +74,7 @@ _RULE: Final = np.dtype(
         ("slot", np.int32),
         ("valid_from", np.int64),
         ("valid_to", np.int64),
+        ("measured_to", np.int64),
         ("withdrawn", np.bool_),
         ("step", np.int32),
         ("interval", np.int64),
@@ -81,7 +85,7 @@ _RULE: Final = np.dtype(
     ]
 )
 _WIDEST_RULE: Final = np.array(
-    [(0, 0, 0, FOR_EVER_MS, False, 1, 1, 1, 1.0, -32768, 32767)], dtype=_RULE
+    [(0, 0, 0, FOR_EVER_MS, FOR_EVER_MS, False, 1, 1, 1, 1.0, -32768, 32767)], dtype=_RULE
 )
 
 _QUANTITIES: Final = np.zeros(
@@ -172,7 +176,7 @@ class Permissions:
 
     @property
     def slots(self) -> int:
-        """Number of series seen since this process started."""
+        """Number of sources, each of a series, seen since this process started."""
         return len(self._slots)
 
     def standings(self, agents: Words) -> tuple[NDArray[np.uint8], Ints]:
@@ -237,9 +241,10 @@ class Permissions:
         """
         Return (blocks,) the rules with these *numbers*, as a structured array.
 
-        Fields: `series` id and `slot`; `valid_from` and `valid_to`, ms since 1970; `withdrawn`;
-        `step`, `interval` and `time_step` as in `conform.conforms`; `per_unit`, steps of
-        resolution for each unit; `low` and `high`, the plausible range in steps.
+        Fields: `series` id; `slot`, the number of the source in that series; `valid_from`,
+        `valid_to` and `measured_to`, ms since 1970; `withdrawn`; `step`, `interval` and
+        `time_step` as in `conform.conforms`; `per_unit`, steps of resolution for each unit; `low`
+        and `high`, the plausible range in steps.
         """
         # Indexing would copy a row field by field, which takes thirty times as long as `take`.
         return self._rules.take(numbers)
@@ -318,7 +323,7 @@ class Permissions:
         self._owners = _resized(self._owners, len(self._handles) + 1)
         self._owners[handles] = table["agent"]
         series = table["series"].astype(np.uint64)
-        slots = self._slots.add(series, np.zeros_like(series))
+        slots = self._slots.add(series, table["source"].astype(np.uint64))
         numbers = 1 + self._permitted.add(
             handles.astype(np.uint64), table["quantity"].astype(np.uint64)
         )
@@ -328,6 +333,7 @@ class Permissions:
             ("slot", slots),
             ("valid_from", table["valid_from_ms"]),
             ("valid_to", table["valid_to_ms"]),
+            ("measured_to", table["measured_to_ms"]),
             ("withdrawn", table["is_withdrawn"]),
             ("step", table["step"]),
             ("interval", table["interval_ms"]),

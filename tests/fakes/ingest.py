@@ -16,7 +16,7 @@ from wire import topics
 from wire.envelope import Block, Body, pack_block
 from wire.quantities import Code
 
-PermissionRow = tuple[tuple[int, int], int, int, int, int, int, bool, int, int, int]
+PermissionRow = tuple[tuple[int, int], *tuple[int, ...]]
 """A row of `ingest.admission.permissions.PERMISSION`."""
 
 AGENT = "0123456789abcdef"
@@ -118,13 +118,21 @@ def permission(
     agent: str = AGENT,
     series_id: int = 1,
     is_withdrawn: bool = False,
+    valid_from_ms: int = 0,
     valid_to_ms: int | None = None,
+    measured_to_ms: int | None = None,
+    source: int = 0,
     rule: tuple[int, int, int] = (1, 1, 1),
 ) -> PermissionRow:
     """Return a permission, which by default covers all of the past."""
     words = (int.from_bytes(handle[:8], "big"), int.from_bytes(handle[8:], "big"))
     end_ms = known.FOR_EVER_MS if valid_to_ms is None else valid_to_ms
-    return (words, quantity, int(agent, 16), series_id, 0, end_ms, is_withdrawn, *rule)
+    until_ms = known.FOR_EVER_MS if measured_to_ms is None else measured_to_ms
+    period_ms = valid_from_ms, end_ms
+    return (
+        *(words, quantity, int(agent, 16), series_id, *period_ms, is_withdrawn, *rule),
+        *(source, until_ms),
+    )
 
 
 def changes(

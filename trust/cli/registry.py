@@ -14,6 +14,7 @@ from trust.cli.commands.people import (
     representatives,
     requests,
     restriction,
+    sensors,
     subjects,
 )
 from trust.cli.commands.staff import officers, policies, pseudonyms
@@ -42,6 +43,7 @@ GROUPS: Final[Mapping[str, str]] = MappingProxyType(
         "subject": "People who are measured",
         "agent": "Gateways",
         "decision": "What people decided: consent, refusal, withdrawal",
+        "sensor": "Sensors that are bound to people",
         "lease": "Leases: what gateways may measure, and until when",
         "unit": "Work of the daemon that failed, and is tried again",
         "representative": "Guardians and proxies, who decide for a person",
@@ -65,6 +67,7 @@ ENTRIES: Final[tuple[Executable | Family[Any], ...]] = (
     *subjects.COMMANDS,
     *agents.COMMANDS,
     *decisions.COMMANDS,
+    *sensors.COMMANDS,
     *leases.COMMANDS,
     *receipts.COMMANDS,
     *representatives.COMMANDS,

@@ -6,7 +6,6 @@ the daemon completes it.
 """
 
 import datetime as dt
-import re
 import secrets
 import uuid
 from collections.abc import Callable
@@ -17,7 +16,9 @@ from uuid import UUID
 import msgspec
 
 from trust.config import ConsentSettings
+from trust.consent import bindings as bound
 from trust.consent import giving
+from trust.consent.bindings import Issuer
 from trust.consent.ending import end_handles, unless_damaged
 from trust.consent.giving import Grant, Refusal
 from trust.decisions import evidence
@@ -30,25 +31,19 @@ from trust.decisions.decisions import (
     state,
     withdrawal_of,
 )
-from trust.decisions.effective_grant import HANDLE_BYTES
 from trust.domain.durations import whole_ms
 from trust.domain.purposes import Purpose
-from trust.domain.units import Cause, UnitKind
-from trust.errors import Conflict, EndedUnrecorded, NotFound, Refused
+from trust.domain.units import Cause
+from trust.errors import Conflict, EndedUnrecorded, Refused
 from trust.ports import Clock
 from trust.reconcile.reconciled import Reconciled
 from trust.reconcile.reconciler import Reconciler
-from trust.vault import owned
-from trust.vault.isolation import attempt_within
 from trust.vault.protocols import Records, Vault
-from trust.vault.records.agents import Agent
 from trust.vault.records.handles import Handle
 
-MAX_BINDINGS: Final = 16
 _OF_THE_PERSON: Final = frozenset({State.REFUSED, State.DECLINED, State.NOT_CHOSEN})
 RECORDABLE: Final = _OF_THE_PERSON | {State.UNKNOWN, State.NOT_ASKED, State.INVALIDATED}
 """The states that `record` takes; others have their own commands or follow by time."""
-_ADDRESS: Final = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){5}", re.ASCII)
 
 
 class RecordedDecision(msgspec.Struct, frozen=True):
@@ -56,7 +51,15 @@ class RecordedDecision(msgspec.Struct, frozen=True):
 
     decision: UUID
     done: Reconciled
-    handle: bytes | None = None
+    handles: list[Handle] = []
+    """One for each sensor that measures under the decision at the gateway it was given for."""
+    kept: list[str] = []
+    """The sensors that were not named, and measure under the decision because they were bound."""
+
+    @property
+    def handle(self) -> bytes | None:
+        """The handle of the first sensor."""
+        return self.handles[0].handle if self.handles else None
 
     def __repr__(self) -> str:
         return "Taken(…)"
@@ -92,27 +95,32 @@ class Consent:
         self._clock = clock
         self._ages = ages
         self._random_bytes = random_bytes
+        self._issuer = Issuer(reconciler, random_bytes)
 
     def accept(self, grant: Grant) -> RecordedDecision:
         """
-        Record that a person accepted, and issue a handle at the agent.
+        Record that a person accepted, and issue a handle at the agent for each sensor.
 
-        An earlier handle of the same person, purpose and agent ends.
+        Earlier handles of the same person, purpose and agent end. The sensors that were bound
+        there stay bound, besides those that *grant* names.
 
         Raises:
             Refused: The decision is not possible; nothing was recorded.
             Unavailable: The decision may be recorded, and then takes effect later.
         """
-        bindings = [_address(binding) for binding in grant.bindings]
-        if not 1 <= len(set(bindings)) == len(bindings) <= MAX_BINDINGS:
-            raise Refused(f"give 1 to {MAX_BINDINGS} different --binding")
-        decision, handle, agents = self.record_accepted(grant, bindings)
-        return RecordedDecision(
-            decision, self._reconciler.reconcile(agents).check(grant.agent), handle
-        )
+        bindings = [bound.parse(binding) for binding in grant.bindings]
+        if len(set(bindings)) < len(bindings) or len(bindings) > bound.MAX_BINDINGS:
+            raise Refused(f"give at most {bound.MAX_BINDINGS} different --binding")
+        decision, handles, agents = self.record_accepted(grant, bindings)
+        done = self._reconciler.reconcile(agents).check(grant.agent)
+        named = set(bindings)
+        kept = [b for handle in handles for b in handle.bindings if b not in named]
+        return RecordedDecision(decision, done, handles, kept)
 
-    def record_accepted(self, grant: Grant, bindings: list[str]) -> tuple[UUID, bytes, list[str]]:
-        """Only record *grant* in the vault; return decision, handle and agents to reconcile."""
+    def record_accepted(
+        self, grant: Grant, bindings: list[str]
+    ) -> tuple[UUID, list[Handle], list[str]]:
+        """Only record *grant* in the vault; return decision, handles and agents to reconcile."""
         with self._vault.transaction() as records:
             purpose = records.purposes.get(grant.purpose, grant.version)
             data_key = records.subjects.hold(grant.subject)
@@ -121,24 +129,19 @@ class Consent:
             touched = sorted(
                 {grant.agent, *records.handles.agents_of(grant.subject, grant.purpose)}
             )
-            agent = _check_agent(records, touched, grant.agent)
+            agent = bound.check_agent(records, touched, grant.agent)
             decision = self._accepted(records, grant, purpose)
             records.decisions.add(decision)
+            here = bound.readable(records, grant.agent)
             records.handles.end(grant.subject, grant.purpose, agent=grant.agent)
-            _check_bindings(_readable(records, grant.agent), grant.subject, bindings)
-            handle = Handle(
-                self._random_bytes(HANDLE_BYTES),
-                grant.subject,
-                grant.agent,
-                grant.purpose,
-                decision.decision,
-                bindings,
-                records.epochs.current(grant.purpose),
-            )
-            records.handles.add(handle, data_key=data_key)
-            self._reconciler.check_handle(records, agent, handle)
+            bound.check(here, grant.subject, bindings)
+            sensors = list(dict.fromkeys([*bindings, *_bound_before(here, grant)]))
+            if not sensors:
+                raise Refused("no sensor of that person is bound at that agent: give --binding")
+            issued_for = grant.subject, grant.purpose, decision.decision
+            handles = self._issuer.issue(records, agent, issued_for, sensors, data_key=data_key)
             records.leases.mark_stale(touched)
-        return decision.decision, handle.handle, touched
+        return decision.decision, handles, touched
 
     def _accepted(self, records: Records, grant: Grant, purpose: Purpose) -> Decision:
         now = whole_ms(self._clock())
@@ -318,13 +321,6 @@ def _open_to_decisions(chain: list[Decision]) -> Decision | None:
     return current(chain)
 
 
-def _address(text: str) -> str:
-    address = text.upper()
-    if _ADDRESS.fullmatch(address) is None:
-        raise Refused("a --binding is not a sensor's address; write it as C0:FF:EE:00:00:01")
-    return address
-
-
 def _ends_at(grant: Grant, valid_from: dt.datetime) -> dt.datetime | None:
     if grant.valid_for is None:
         return grant.valid_to
@@ -355,32 +351,15 @@ def _quantities(wanted: list[str], purpose: Purpose) -> list[str]:
     return sorted(set(wanted))
 
 
-def _check_agent(records: Records, touched: list[str], agent: str) -> Agent:
-    """Lock all agents in *touched*, always in the same order; return *agent* if usable."""
-    found = {known.agent: known for known in records.agents.lock(touched)}
-    if agent not in found:
-        raise NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
-    if found[agent].revoked_at is not None:
-        raise Conflict("that agent is revoked. Enrol a new one")
-    return found[agent]
-
-
-def _readable(records: Records, agent: str) -> list[Handle]:
+def _bound_before(here: list[Handle], grant: Grant) -> list[str]:
     """
-    Return the handles of *agent*, without those whose bindings do not open.
+    Return the sensors that measure the person at the gateway without being named again.
 
-    A handle that does not open is in no lease. If it becomes readable again, compiling the lease
-    checks it again: a sensor that is bound to two people is left out for both.
+    They are those that were bound for the purpose. Where there are none, and none is named, they
+    are those that are bound for other purposes.
     """
-    opened = [
-        attempt_within(lambda s=sealed: records.handles.open(s), kind=UnitKind.PERSON)  # type: ignore[misc]
-        for sealed in owned.sealed_at(records, [agent])[0]
-    ]
-    return [handle for handle in opened if not isinstance(handle, Cause)]
-
-
-def _check_bindings(handles: list[Handle], subject: UUID, bindings: list[str]) -> None:
-    """Check that no sensor is bound to two people: the agent could not tell them apart."""
-    taken = {b for handle in handles if handle.subject != subject for b in handle.bindings}
-    if taken & set(bindings):
-        raise Conflict("a --binding is in use at that agent, by another person")
+    theirs = [handle for handle in here if handle.subject == grant.subject]
+    same = [b for handle in theirs if handle.purpose == grant.purpose for b in handle.bindings]
+    if same or grant.bindings:
+        return same
+    return [binding for handle in theirs for binding in handle.bindings]

@@ -31,6 +31,10 @@ class EffectiveGrant(msgspec.Struct, frozen=True):
     scope: Scope
     later: Sequence[Purpose] = ()
     """Versions of the purpose agreed to since the handle was issued, in their order."""
+    source: int = 0
+    """The number of its sensor among those of the person, or 0 for a handle of several sensors."""
+    unbound_at: dt.datetime | None = None
+    """Since when its sensor is not bound any more: what it measured before may still be sent."""
 
     def rules(self) -> list[Rule]:
         """Return the rule for each decided quantity, never finer than any agreed version."""

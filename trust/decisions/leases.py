@@ -9,7 +9,7 @@ import msgspec
 
 from trust.decisions.effective_grant import EffectiveGrant
 from trust.domain.durations import whole_ms
-from wire.lease import Grant, Lease
+from wire.lease import Binding, Grant, Lease
 from wire.quantities import Code
 from wire.sealing import DEFAULT_BUCKET_BYTES
 
@@ -131,12 +131,23 @@ def most_packet_bytes(handles: int, sealed_bindings_bytes: int) -> int:
 
 
 def _shared(grants: Sequence[EffectiveGrant]) -> set[str]:
-    """Return the sensors that are bound to more than one person."""
-    wearers: dict[str, set[UUID]] = {}
+    """Return the sensors that are bound to more than one person, without users that differ."""
+    wearers: dict[str, set[tuple[UUID, str]]] = {}
     for grant in grants:
         for binding in grant.bindings:
-            wearers.setdefault(binding, set()).add(grant.subject)
-    return {binding for binding, people in wearers.items() if len(people) > 1}
+            wearers.setdefault(Binding.parse(binding).address, set()).add((grant.subject, binding))
+    return {
+        binding
+        for bound in wearers.values()
+        for subject, binding in bound
+        if any(who != subject and is_same_sensor(binding, other) for who, other in bound)
+    }
+
+
+def is_same_sensor(one: str, other: str) -> bool:
+    """Tell whether measurements of the bindings *one* and *other* cannot be told apart."""
+    a, b = Binding.parse(one), Binding.parse(other)
+    return a.address == b.address and (a.user == b.user or None in (a.user, b.user))
 
 
 def _ms(at: dt.datetime) -> int:

@@ -21,6 +21,10 @@ class Permission(msgspec.Struct, frozen=True):
     step: int
     interval_ms: int
     time_step_ms: int
+    source: int = 0
+    """A number for the sensor, or 0 for all sensors of the person together."""
+    measured_to: dt.datetime | None = None
+    """When its sensor was unbound; None while it is bound."""
 
     def __repr__(self) -> str:
         return "Permission(…)"
@@ -39,6 +43,8 @@ def compile_permissions(grants: Iterable[EffectiveGrant]) -> list[Permission]:
             step=rule.step,
             interval_ms=rule.interval_ms,
             time_step_ms=rule.time_step_ms,
+            source=grant.source,
+            measured_to=grant.unbound_at,
         )
         for grant in grants
         for rule in grant.rules()

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 PSEUDONYM_BYTES: Final = 16
 ROOT_KEY_BYTES: Final = 32
 _LABEL: Final = b"vitalveil pseudonym v1"
+_SOURCE_LABEL: Final = b"vitalveil source v1"
 _KEY_LABEL: Final = b"vitalveil pseudonym key v1"
 
 
@@ -70,3 +71,21 @@ def pseudonymise(
         _LABEL, controller.encode(), purpose.encode(), str(epoch).encode(), subject.bytes
     )
     return Pseudonym(hmac.digest(key, fields, "sha256")[:PSEUDONYM_BYTES])
+
+
+def source_of(binding: str, pseudonym: Pseudonym, *, key: bytes) -> int:
+    """
+    Return the number of a sensor among the sensors of one person and purpose, 1 to 2^63 - 1.
+
+    It is the same at each gateway, so that a reading that two gateways heard is one reading. It is
+    keyed like a pseudonym: nobody without the key can tell which sensor it stands for.
+
+    Args:
+        binding: The address of the sensor, with the user that it measures if it has several.
+
+        pseudonym: The pseudonym of the person.
+
+        key: The key that the pseudonym was made with.
+    """
+    fields = _prefixed(_SOURCE_LABEL, pseudonym.value, binding.encode())
+    return int.from_bytes(hmac.digest(key, fields, "sha256")[:8], "big") >> 1 or 1

@@ -21,7 +21,7 @@ from trust.decisions.leases import Term
 from trust.decisions.permissions import Permission, compile_permissions
 from trust.domain.lease_keys import public_key
 from trust.domain.pki import CLOCKS_APART
-from trust.domain.pseudonyms import pseudonymise
+from trust.domain.pseudonyms import pseudonymise, source_of
 from trust.domain.purposes import Purpose
 from trust.domain.units import Cause, Failure, Unit, UnitKind, gateway
 from trust.errors import LeaseTooLarge, Unusable
@@ -35,6 +35,8 @@ from trust.vault.records.agents import Agent
 from trust.vault.records.handles import Handle, SealedHandle
 
 Cut = Callable[[Mapping[Chain, int]], Set[Chain]]
+_SENT_WITHIN: Final = dt.timedelta(days=30)
+"""How long what a sensor measured before it was unbound may still be sent and stored."""
 _HIGHEST_VERSION: Final = (1 << 32) - 1
 _MOST_BUCKET_BYTES: Final = 4096
 """The limits of a lease that an agent accepts (wire.lease)."""
@@ -120,7 +122,7 @@ class Planner:
         Raises:
             Unavailable: A server fails, or a row cannot be read.
         """
-        opener = _Opener(records, self._keys, self._controller)
+        opener = _Opener(records, self._keys, self._controller, now=now)
         found = opener.open([agent.agent for agent in agents], cut)
         return [self._plan(agent, found[agent.agent], now=now) for agent in agents]
 
@@ -180,7 +182,7 @@ class Planner:
         most_bytes = leases.most_packet_bytes(*records.handles.lease_load(agent.agent))
         if most_bytes <= self._lease.max_packet_bytes:
             return
-        opener = _Opener(records, self._keys, self._controller)
+        opener = _Opener(records, self._keys, self._controller, now=now)
         grants = opener.open([agent.agent], lambda _: frozenset())[agent.agent].grants
         # The size counts all handles of the gateway, also those whose permission begins later.
         begins = max([now, *(grant.scope.valid_from for grant in grants)])
@@ -198,8 +200,9 @@ class _Found(msgspec.Struct):
 class _Opener:
     """Opens the records that handles depend on, and each purpose, key and chain only once."""
 
-    def __init__(self, records: Records, keys: Keys, controller: str) -> None:
+    def __init__(self, records: Records, keys: Keys, controller: str, *, now: dt.datetime) -> None:
         self._records = records
+        self._now = now
         self._keys = keys
         self._controller = controller
         self._pseudonym_keys: dict[tuple[str, int], bytes | Cause] = {}
@@ -244,7 +247,8 @@ class _Opener:
         if isinstance(chain, Cause):
             return Failure(person, chain)
         scope = decisions.scope_since(chain, sealed.decision)
-        if scope is None:
+        left_at = sealed.unbound_at
+        if scope is None or (left_at is not None and left_at + _SENT_WITHIN <= self._now):
             return None
         handle = attempt_within(lambda: self._records.handles.open(sealed), kind=person.kind)
         if isinstance(handle, Cause):
@@ -275,6 +279,8 @@ class _Opener:
                 purpose=handle.purpose,
                 epoch=handle.key_epoch,
             )
+            sensors = handle.bindings or handle.unbound
+            is_of_one = len(sensors) == 1
             grant = EffectiveGrant(
                 handle.handle,
                 handle.subject,
@@ -283,6 +289,8 @@ class _Opener:
                 handle.bindings,
                 scope,
                 later,
+                source_of(sensors[0], pseudonym, key=key) if is_of_one else 0,
+                handle.unbound_at,
             )
             try:
                 return grant, compile_permissions([grant])

@@ -178,6 +178,8 @@ def _columns(changes: Sequence[Change]) -> dict[str, Any]:
         "steps": [p.step for _, p in permitted],
         "intervals_ms": [p.interval_ms for _, p in permitted],
         "time_steps_ms": [p.time_step_ms for _, p in permitted],
+        "sources": [p.source for _, p in permitted],
+        "measured_to": [p.measured_to for _, p in permitted],
     }
 
 

@@ -156,7 +156,9 @@ SELECT 'permissions', handle || int2send(quantity) || decode(agent, 'hex') || in
     || int8send(CASE WHEN isfinite(valid_to)
         THEN ceil(extract(epoch FROM valid_to) * 1000)::bigint ELSE 253402300800000 END)
     || boolsend(withdrawn_at IS NOT NULL)
-    || int4send(step) || int8send(interval_ms) || int8send(time_step_ms)
+    || int4send(step) || int8send(interval_ms) || int8send(time_step_ms) || int8send(source)
+    || int8send(CASE WHEN isfinite(measured_to)
+        THEN ceil(extract(epoch FROM measured_to) * 1000)::bigint ELSE 253402300800000 END)
 FROM vv.permissions WHERE changed_epoch > %(since)s;
 
 -- name: watch

@@ -18,8 +18,8 @@ from trust.vault.records.dossiers import (
     NamedRepresentative,
     Rectification,
     Reidentification,
+    bound_sensors,
     opened_name,
-    opened_sensors,
 )
 from trust.vault.records.handles import SealedHandle
 
@@ -63,10 +63,10 @@ class MemoryDossiers(MemoryRepository, Dossiers):
     def _sensors(self, handle: bytes, row: HandleRow) -> BoundSensors:
         sealed = SealedHandle(
             handle, row.subject, row.agent, row.purpose, row.decision, row.sealed_bindings,
-            row.key_epoch, self._tables.subjects[row.subject].wrapped_key,
+            row.key_epoch, self._tables.subjects[row.subject].wrapped_key, row.unbound_at,
+            row.sealed_unbound, row.issued_at,
         )  # fmt: skip
-        sensors = opened_sensors(sealed, self._keys)
-        return BoundSensors(row.agent, row.purpose, sensors, row.issued_at, row.ended_at)
+        return bound_sensors(sealed, row.ended_at, self._keys)
 
     def reidentifications(self, pseudonyms: Collection[str]) -> list[Reidentification]:
         read = [

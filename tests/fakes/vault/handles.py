@@ -1,5 +1,6 @@
 """Handles, in memory."""
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
@@ -14,6 +15,7 @@ from trust.vault.records.handles import (
     SealedHandle,
     issued_for,
     open_handle,
+    sealed_without_bindings,
 )
 
 
@@ -43,9 +45,13 @@ class MemoryHandles(MemoryRepository, Handles):
         require(row.agent in self._tables.agents, "handles_agent_fkey")
         decided = {decision.decision for decision in self._tables.decisions}
         require(row.decision in decided, "handles_decision_fkey")
-        live = {other.purpose for other in here if other.ended_at is None}
-        require(row.purpose not in live, "handles_subject_agent_purpose_idx")
         rows[handle.handle] = row
+
+    def unbind(self, handle: Handle, *, at: dt.datetime, data_key: bytes) -> None:
+        row = self._tables.handles.get(handle.handle)
+        if row is not None and row.ended_at is None and row.unbound_at is None:
+            row.sealed_unbound, row.unbound_at = row.sealed_bindings, at
+            row.sealed_bindings = sealed_without_bindings(handle, data_key=data_key)
 
     def sealed_at(self, agents: Sequence[str]) -> list[SealedHandle]:
         found = [self._sealed(handle, r) for handle, r in self._live() if r.agent in agents]
@@ -66,6 +72,9 @@ class MemoryHandles(MemoryRepository, Handles):
             row.sealed_bindings,
             row.key_epoch,
             self._tables.subjects[row.subject].wrapped_key,
+            row.unbound_at,
+            row.sealed_unbound,
+            row.issued_at,
         )
 
     def owners_at(self, agents: Sequence[str]) -> list[Owner]:

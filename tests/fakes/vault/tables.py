@@ -90,6 +90,8 @@ class HandleRow:
     key_epoch: int
     issued_at: dt.datetime
     ended_at: dt.datetime | None = None
+    unbound_at: dt.datetime | None = None
+    sealed_unbound: bytes | None = None
 
 
 @dataclass

@@ -7,6 +7,7 @@ _SENT = (
     "already_seen", "withdrawn", "malformed", "off_body", "warm_up", "saturated",
     "sensor_fault", "no_value", "poor_signal", "demonstration", "control_solution",
     "ketone", "unknown_analyte", "other_specimen", "context_missing", "flood",
+    "unbound_user",
 )  # fmt: skip
 _UNDECODED = (
     "truncated", "trailing_bytes", "reserved_value", "bad_crc", "malformed", "oversized",
@@ -30,5 +31,6 @@ def test_decisions_of_the_agent_are_none_of_a_sensor() -> None:
         Refusal.WITHDRAWN,
         Refusal.MALFORMED,
         Refusal.FLOOD,
+        Refusal.UNBOUND_USER,
     }
     assert frozenset(Refusal) - decided == FROM_SENSOR

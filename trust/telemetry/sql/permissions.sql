@@ -17,8 +17,10 @@ WITH wanted AS (
     SELECT u.*, s.series_id
     FROM unnest(%(handles)s::bytea[], %(quantities)s::smallint[], %(pseudonyms)s::bytea[],
                 %(valid_from)s::timestamptz[], %(valid_to)s::timestamptz[], %(steps)s::integer[],
-                %(intervals_ms)s::bigint[], %(time_steps_ms)s::bigint[])
-        AS u (handle, quantity, pseudonym, valid_from, valid_to, step, interval_ms, time_step_ms)
+                %(intervals_ms)s::bigint[], %(time_steps_ms)s::bigint[], %(sources)s::bigint[],
+                %(measured_to)s::timestamptz[])
+        AS u (handle, quantity, pseudonym, valid_from, valid_to, step, interval_ms, time_step_ms,
+              source, measured_to)
     LEFT JOIN vv.series s USING (pseudonym, quantity)
 )
 SELECT
@@ -34,9 +36,10 @@ SELECT
     OR EXISTS (
         SELECT FROM wanted w JOIN vv.permissions p USING (handle, quantity)
         WHERE p.withdrawn_at IS NULL
-          AND (p.series_id, p.valid_from, p.valid_to, p.step, p.interval_ms, p.time_step_ms)
+          AND (p.series_id, p.valid_from, p.valid_to, p.step, p.interval_ms, p.time_step_ms,
+               p.source, p.measured_to)
               IS DISTINCT FROM (w.series_id, w.valid_from, w.valid_to, w.step, w.interval_ms,
-                                w.time_step_ms)),
+                                w.time_step_ms, w.source, w.measured_to)),
     EXISTS (
         SELECT FROM vv.permissions p
         WHERE p.agent = ANY(%(agents)s)
@@ -102,25 +105,29 @@ RETURNING p.handle, p.withdrawn_at
 -- name: permit
 -- Insert the wanted permissions, or change those that are in force and differ.
 INSERT INTO vv.permissions (handle, quantity, agent, series_id, valid_from, valid_to, step,
-                            interval_ms, time_step_ms, changed_epoch)
+                            interval_ms, time_step_ms, source, measured_to, changed_epoch)
 SELECT u.handle, u.quantity, u.agent, s.series_id, u.valid_from, u.valid_to, u.step,
-       u.interval_ms, u.time_step_ms, %(epoch)s
+       u.interval_ms, u.time_step_ms, u.source, u.measured_to, %(epoch)s
 FROM unnest(%(handles)s::bytea[], %(quantities)s::smallint[], %(handle_agents)s::text[],
             %(pseudonyms)s::bytea[], %(valid_from)s::timestamptz[], %(valid_to)s::timestamptz[],
-            %(steps)s::integer[], %(intervals_ms)s::bigint[], %(time_steps_ms)s::bigint[])
+            %(steps)s::integer[], %(intervals_ms)s::bigint[], %(time_steps_ms)s::bigint[],
+            %(sources)s::bigint[], %(measured_to)s::timestamptz[])
     AS u (handle, quantity, agent, pseudonym, valid_from, valid_to, step, interval_ms,
-          time_step_ms)
+          time_step_ms, source, measured_to)
 JOIN vv.series s USING (pseudonym, quantity)
 ON CONFLICT (handle, quantity) DO UPDATE
 SET series_id = excluded.series_id, valid_from = excluded.valid_from,
     valid_to = excluded.valid_to, step = excluded.step, interval_ms = excluded.interval_ms,
-    time_step_ms = excluded.time_step_ms,
+    time_step_ms = excluded.time_step_ms, source = excluded.source,
+    measured_to = excluded.measured_to,
     changed_epoch = excluded.changed_epoch
 WHERE permissions.withdrawn_at IS NULL
   AND (permissions.series_id, permissions.valid_from, permissions.valid_to, permissions.step,
-       permissions.interval_ms, permissions.time_step_ms)
+       permissions.interval_ms, permissions.time_step_ms, permissions.source,
+       permissions.measured_to)
       IS DISTINCT FROM (excluded.series_id, excluded.valid_from, excluded.valid_to, excluded.step,
-                        excluded.interval_ms, excluded.time_step_ms)
+                        excluded.interval_ms, excluded.time_step_ms, excluded.source,
+                        excluded.measured_to)
 
 -- name: write_leases
 -- Insert leases; return their versions. A new version is above every version that was ever written,

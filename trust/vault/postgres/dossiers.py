@@ -20,8 +20,8 @@ from trust.vault.records.dossiers import (
     NamedRepresentative,
     Rectification,
     Reidentification,
+    bound_sensors,
     opened_name,
-    opened_sensors,
 )
 from trust.vault.records.erasures import Erasure
 from trust.vault.records.handles import SealedHandle
@@ -72,10 +72,8 @@ class PostgresDossiers(Repository, Dossiers):
         )
 
     def _sensors(self, row: Row) -> BoundSensors:
-        *sealed, issued_at, ended_at = row
-        handle = SealedHandle(*sealed)
-        sensors = opened_sensors(handle, self._keys)
-        return BoundSensors(handle.agent, handle.purpose, sensors, issued_at, ended_at)
+        *sealed, ended_at = row
+        return bound_sensors(SealedHandle(*sealed), ended_at, self._keys)
 
     def _named(self, subject: UUID) -> list[NamedRepresentative]:
         data_key = self._subjects.data_key(subject)

@@ -1,5 +1,6 @@
 """Handles, in PostgreSQL."""
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from trust.vault.records.handles import (
     SealedHandle,
     issued_for,
     open_handle,
+    sealed_without_bindings,
 )
 
 
@@ -40,6 +42,9 @@ class PostgresHandles(Repository, Handles):
             handle.subject,
             handle.agent,
         )
+
+    def unbind(self, handle: Handle, *, at: dt.datetime, data_key: bytes) -> None:
+        self._run("unbind", sealed_without_bindings(handle, data_key=data_key), at, handle.handle)
 
     def sealed_at(self, agents: Sequence[str]) -> list[SealedHandle]:
         return [SealedHandle(*row) for row in self._fetch("sealed_at", list(agents))]

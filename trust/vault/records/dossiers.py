@@ -18,7 +18,7 @@ from trust.vault.records.handles import SealedHandle, open_handle
 
 
 class BoundSensors(msgspec.Struct, frozen=True):
-    """The sensors of one handle of the person, live or ended."""
+    """The sensors of one handle of the person, live, unbound or ended."""
 
     agent: str
     purpose: str
@@ -89,12 +89,20 @@ class Dossier(msgspec.Struct, frozen=True):
         return "Dossier(…)"
 
 
-def opened_sensors(sealed: SealedHandle, keys: Keys) -> list[str] | None:
-    """Return the addresses of the sensors of *sealed*; None if they do not open."""
+def bound_sensors(sealed: SealedHandle, ended_at: dt.datetime | None, keys: Keys) -> BoundSensors:
+    """Return the sensors of *sealed*, which measured until they were unbound or it ended."""
+    assert sealed.issued_at is not None  # noqa: S101 - it is read from a row that has one
     try:
-        return open_handle(sealed, keys).bindings
+        handle = open_handle(sealed, keys)
     except Tampered:
-        return None
+        sensors = None
+    else:
+        sensors = handle.bindings or handle.unbound
+    ends = [at for at in (sealed.unbound_at, ended_at) if at is not None]
+    return BoundSensors(
+        *(sealed.agent, sealed.purpose, sensors),
+        *(sealed.issued_at, min(ends, default=None)),
+    )
 
 
 def opened_name(sealed: bytes, representative: UUID, data_key: bytes) -> str | None:

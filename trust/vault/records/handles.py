@@ -1,5 +1,6 @@
 """Handles: opaque stand-ins for a person at a gateway, with the sensors bound to the person."""
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -19,7 +20,11 @@ class Handle(msgspec.Struct, frozen=True):
     purpose: str
     decision: UUID
     bindings: list[str]
+    """The sensors that are bound; empty once they were unbound."""
     key_epoch: int = 1
+    unbound: list[str] = []
+    """The sensors that were bound until `unbound_at`."""
+    unbound_at: dt.datetime | None = None
 
     def __repr__(self) -> str:
         return "Handle(…)"
@@ -36,6 +41,9 @@ class SealedHandle(msgspec.Struct, frozen=True):
     sealed_bindings: bytes
     key_epoch: int
     wrapped_key: bytes
+    unbound_at: dt.datetime | None = None
+    sealed_unbound: bytes | None = None
+    issued_at: dt.datetime | None = None
 
     def __repr__(self) -> str:
         return "SealedHandle(…)"
@@ -63,21 +71,30 @@ def open_handle(sealed: SealedHandle, keys: Keys) -> Handle:
         Tampered: The bindings cannot be opened.
     """
     data_key = keys.unwrap(sealed.wrapped_key, bound_to=sealed.subject.bytes)
-    bindings = subjects.open_bindings(
-        sealed.sealed_bindings,
-        handle=sealed.handle,
-        issued_for=issued_for(sealed.agent, sealed.purpose, sealed.decision),
-        data_key=data_key,
-    )
+    issued = issued_for(sealed.agent, sealed.purpose, sealed.decision)
+
+    def opened(bindings: bytes) -> list[str]:
+        return subjects.open_bindings(
+            bindings, handle=sealed.handle, issued_for=issued, data_key=data_key
+        )
+
     return Handle(
         sealed.handle,
         sealed.subject,
         sealed.agent,
         sealed.purpose,
         sealed.decision,
-        bindings,
+        opened(sealed.sealed_bindings),
         sealed.key_epoch,
+        [] if sealed.sealed_unbound is None else opened(sealed.sealed_unbound),
+        sealed.unbound_at,
     )
+
+
+def sealed_without_bindings(handle: Handle, *, data_key: bytes) -> bytes:
+    """Return the sealed bindings of *handle* once nothing is bound any more."""
+    issued = issued_for(handle.agent, handle.purpose, handle.decision)
+    return subjects.seal_bindings([], handle=handle.handle, issued_for=issued, data_key=data_key)
 
 
 class Handles(Protocol):
@@ -85,6 +102,10 @@ class Handles(Protocol):
 
     def add(self, handle: Handle, *, data_key: bytes) -> None:
         """Add *handle*, its bindings sealed under the data key of its subject."""
+        ...
+
+    def unbind(self, handle: Handle, *, at: dt.datetime, data_key: bytes) -> None:
+        """Note that the sensors of *handle* are not bound any more; it stays live."""
         ...
 
     def sealed_at(self, agents: Sequence[str]) -> list[SealedHandle]:
@@ -121,7 +142,7 @@ class Handles(Protocol):
         ...
 
     def end(self, subject: UUID, purpose: str, *, agent: str | None = None) -> None:
-        """End the live handles of *subject* for *purpose*: all of them, or the one at *agent*."""
+        """End the live handles of *subject* for *purpose*: all of them, or those at *agent*."""
         ...
 
     def end_at(self, agent: str) -> None:

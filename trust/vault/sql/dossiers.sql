@@ -5,7 +5,7 @@ SELECT added_at FROM vault.subjects WHERE subject = %s AND erased_at IS NULL
 -- name: handles
 -- Returns every handle of a person, live or ended, with the wrapped data key.
 SELECT handle, subject, agent, purpose, decision, sealed_bindings, key_epoch, wrapped_key,
-    issued_at, ended_at
+    unbound_at, sealed_unbound, issued_at, ended_at
 FROM vault.handles JOIN vault.subjects USING (subject) WHERE subject = %s
 ORDER BY issued_at, handle
 

@@ -5,15 +5,23 @@ INSERT INTO vault.handles
 SELECT %s, %s, %s, 1 + coalesce(max(epoch), 0), %s, %s, %s, %s
 FROM vault.handles WHERE subject = %s AND agent = %s
 
+-- name: unbind
+-- Changes a live handle whose sensors are bound: it has no bindings any more.
+UPDATE vault.handles
+SET sealed_unbound = sealed_bindings, sealed_bindings = %s, unbound_at = %s
+WHERE handle = %s AND ended_at IS NULL AND unbound_at IS NULL
+
 -- name: sealed_at
 -- Returns the live handles of gateways, with the wrapped data keys of their subjects.
-SELECT handle, subject, agent, purpose, decision, sealed_bindings, key_epoch, wrapped_key
+SELECT handle, subject, agent, purpose, decision, sealed_bindings, key_epoch, wrapped_key,
+    unbound_at, sealed_unbound, issued_at
 FROM vault.handles JOIN vault.subjects USING (subject)
 WHERE agent = ANY(%s) AND ended_at IS NULL ORDER BY agent, handle
 
 -- name: sealed
 -- Returns a live handle, with the wrapped data key of its subject.
-SELECT handle, subject, agent, purpose, decision, sealed_bindings, key_epoch, wrapped_key
+SELECT handle, subject, agent, purpose, decision, sealed_bindings, key_epoch, wrapped_key,
+    unbound_at, sealed_unbound, issued_at
 FROM vault.handles JOIN vault.subjects USING (subject)
 WHERE handle = %s AND ended_at IS NULL
 
@@ -27,7 +35,7 @@ WHERE agent = ANY(%s) AND ended_at IS NULL ORDER BY agent, handle
 SELECT handle FROM vault.handles WHERE agent = %s AND ended_at IS NULL
 
 -- name: lease_load
--- Returns how many live handles a gateway has, and the bytes of all their bindings.
+-- Returns how many live handles a gateway has, and the bytes of all their sealed bindings.
 SELECT count(*), coalesce(sum(octet_length(sealed_bindings)), 0) FROM vault.handles
 WHERE agent = %s AND ended_at IS NULL
 
@@ -42,7 +50,7 @@ UPDATE vault.handles SET ended_at = clock_timestamp()
 WHERE subject = %s AND purpose = %s AND ended_at IS NULL
 
 -- name: end_of_purpose_at
--- Ends the live handle of a subject for a purpose at one gateway.
+-- Ends the live handles of a subject for a purpose at one gateway.
 UPDATE vault.handles SET ended_at = clock_timestamp()
 WHERE subject = %s AND purpose = %s AND agent = %s AND ended_at IS NULL
 

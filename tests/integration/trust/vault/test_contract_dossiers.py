@@ -64,6 +64,18 @@ def test_a_dossier_has_everything_and_of_nobody_else(vault: Vault, at: dt.dateti
     assert {one.subject for one in found.erasures} == {subject}
 
 
+def test_a_sensor_that_was_unbound_is_in_the_dossier(vault: Vault, at: dt.datetime) -> None:
+    """With its address, and with the time at which it was unbound as its end."""
+    with vault.transaction() as records:
+        agent, subject = add_agent(records), add_subject(records)
+        handle = add_handle(records, decide(records, subject, at=at), agent)
+        records.handles.unbind(handle, at=at, data_key=records.subjects.data_key(subject))
+
+        (found,) = records.dossiers.of(subject).sensors
+
+        assert (found.sensors, found.ended_at) == (["C0:FF:EE:00:00:01"], at)
+
+
 def test_a_person_who_was_erased_has_no_dossier(vault: Vault) -> None:
     """Nor has one who was never here."""
     with vault.transaction() as records:

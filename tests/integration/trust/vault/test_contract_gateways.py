@@ -161,21 +161,43 @@ def test_only_what_was_named_ends(vault: Vault, at: dt.datetime) -> None:
         assert records.handles.of(subject, "another-purpose") == []
 
 
-def test_a_person_has_one_live_handle_of_a_purpose_at_a_gateway(
-    vault: Vault, at: dt.datetime
-) -> None:
-    """A second live handle of a person for a purpose at a gateway is refused."""
+def test_a_person_has_a_handle_for_each_sensor(vault: Vault, at: dt.datetime) -> None:
+    """Handles of a person for one purpose at a gateway stand beside each other, and end as one."""
     with vault.transaction() as records:
         agent = add_agent(records)
-        decision = decide(records, add_subject(records), at=at)
-        add_handle(records, decision, agent)
+        subject = add_subject(records)
+        decision = decide(records, subject, at=at)
+        handles = {add_handle(records, decision, agent).handle for _ in range(3)}
 
-    with pytest.raises(VaultUnavailable), vault.transaction() as records:
-        add_handle(records, decision, agent)
+        assert set(records.handles.live_at(agent)) == handles
+        assert records.handles.agents_of(subject, PURPOSE) == [agent]
+        records.handles.end(subject, PURPOSE, agent=agent)
+        assert records.handles.live_at(agent) == []
+        assert {handle for handle, _, _, _ in records.handles.of(subject, None)} == handles
 
+
+def test_an_unbound_handle_stays_live_without_its_bindings(vault: Vault, at: dt.datetime) -> None:
+    """What was bound is sealed apart; a second time, or of an ended handle, nothing changes."""
     with vault.transaction() as records:
+        agent, subject = add_agent(records), add_subject(records)
+        data_key = records.subjects.data_key(subject)
+        decision = decide(records, subject, at=at)
+        first, ended = (add_handle(records, decision, agent) for _ in range(2))
+
+        for when in (at, at + dt.timedelta(days=1)):
+            records.handles.unbind(first, at=when, data_key=data_key)
+
+        found = {
+            one.handle: one
+            for one in map(records.handles.open, records.handles.sealed_at([agent]))
+        }
+        assert found[first.handle] == msgspec.structs.replace(
+            first, bindings=[], unbound=first.bindings, unbound_at=at
+        )
+        assert found[ended.handle] == ended
         records.handles.end_at(agent)
-        add_handle(records, decision, agent)
+        records.handles.unbind(ended, at=at, data_key=data_key)
+        assert records.handles.sealed_at([agent]) == []
 
 
 def test_deleted_handles_are_gone(vault: Vault, at: dt.datetime) -> None:

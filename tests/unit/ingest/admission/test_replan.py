@@ -15,7 +15,7 @@ from ingest.admission.plan import Plan, make_plan
 from ingest.admission.replan import replan
 from ingest.values.delivery import EnvelopeId, Opened
 from ingest.values.outcome import Reason
-from tests.fakes.ingest import NOW_MS, SPOOL, block, changes, opened, permission
+from tests.fakes.ingest import NOW_MS, SPOOL, PermissionRow, block, changes, opened, permission
 
 _GATEWAYS = 40
 _AGENTS = [f"{n:016x}" for n in range(1, _GATEWAYS + 1)]
@@ -51,9 +51,7 @@ class Decider:
         )
 
 
-def _permission(
-    number: int, *, is_withdrawn: bool = False
-) -> tuple[tuple[int, int], int, int, int, int, int, bool, int, int, int]:
+def _permission(number: int, *, is_withdrawn: bool = False) -> PermissionRow:
     return permission(
         handle=_HANDLES[number],
         agent=_AGENTS[number],

@@ -209,10 +209,11 @@ def test_what_destroys_and_what_changes_leases_is_known() -> None:
     }  # fmt: skip
     assert {one.name for one in on_vault if one.changes_leases} == {
         "decision record", "decision withdraw", "lease publish", "pki revoke", "restrict",
-        "unrestrict",
+        "sensor bind", "sensor replace", "sensor unbind", "unrestrict",
     }  # fmt: skip
     assert {one.name for one in on_vault if one.is_finished_by_daemon} == {
-        "agent enrol", "decision record", "decision withdraw", "pki revoke",
+        "agent enrol", "decision record", "decision withdraw", "pki revoke", "sensor bind",
+        "sensor replace", "sensor unbind",
     }  # fmt: skip
     local = {one.name for one in registry.COMMANDS.values() if isinstance(one, LocalCommand)}
     assert local == {"export open", "officer key", "verify"}

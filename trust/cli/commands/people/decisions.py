@@ -59,7 +59,9 @@ class RecordDecision(Arguments, frozen=True, kw_only=True):
     binding: Annotated[
         list[str],
         Option(
-            help="the address of a sensor of the person; may be repeated", metavar="ADDRESS",
+            help="the address of a sensor of the person, with #2 after it for user 2; may be"
+            " repeated. Sensors that are bound for the purpose stay bound",
+            metavar="ADDRESS",
             is_repeatable=True,
         ),
     ] = msgspec.field(default_factory=list)  # fmt: skip
@@ -120,7 +122,11 @@ class DecisionTaken(Result, frozen=True, kw_only=True):
 
     decision: UUID
     handle: str | UnsetType = UNSET
-    """For a yes: the handle that stands for the person in the gateway's lease."""
+    """The handle that stands for the person in the gateway's lease: of the first sensor."""
+    handles: dict[str, str] | UnsetType = UNSET
+    """For a yes: the handle of each sensor that measures for the purpose at that gateway."""
+    kept: list[str] | UnsetType = UNSET
+    """Those of the sensors that were bound before and not named now."""
     withdrawn_at: str | None
     committed_at: str
     lease_version: int | None
@@ -134,8 +140,10 @@ def _record(app: App, arguments: RecordDecision) -> DecisionTaken:
     purpose, version = reference
     if arguments.state is not State.ACCEPTED:
         return _taken(app.consent.record(_refusal(arguments, purpose, version)))
-    if arguments.agent is None or not arguments.binding:
-        raise Refused("who accepts is measured somewhere: give --agent and --binding")
+    if arguments.agent is None:
+        raise Refused(
+            "who accepts is measured at a gateway: give --agent, and --binding for each sensor"
+        )
     return _taken(app.consent.accept(_grant(arguments, arguments.agent, purpose, version)))
 
 
@@ -195,6 +203,8 @@ def _taken(one: RecordedDecision) -> DecisionTaken:
     return DecisionTaken(
         decision=one.decision,
         handle=UNSET if one.handle is None else one.handle.hex(),
+        handles={b: h.handle.hex() for h in one.handles for b in h.bindings} or UNSET,
+        kept=one.kept or UNSET,
         withdrawn_at=done.withdrawn_at,
         committed_at=done.committed_at,
         lease_version=done.lease_version,
@@ -285,7 +295,10 @@ them, and neither does a withdrawal.
 
 A purpose that rests on consent takes checkbox, signature, scan (with --scan) or
 verbal-witnessed (with --witness). For a purpose with another legal basis, record how the
-person was informed: handed-over, read-out, posted, or one of the others.""",
+person was informed: handed-over, read-out, posted, or one of the others.
+
+A sensor that is exchanged needs no decision: see `sensor replace`. Without --binding, what is
+bound to the person at the gateway measures for the purpose; nothing is unbound.""",
         example="decision record --subject ID --purpose home-monitoring@1 --agent AGENT"
         " --binding C0:FF:EE:00:00:01 --given-by self --captured-by checkbox --text shown.txt"
         " --locale fr-FR --given-at now",
