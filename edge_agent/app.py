@@ -14,6 +14,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from edge_agent.agent import Agent
+from edge_agent.bluetooth.clock_memory import ClockMemory, FileClocks, RecentClocks
 from edge_agent.config import AgentSettings, BluetoothSettings, SensorSettings
 from edge_agent.enrolment.credentials import check_owner
 from edge_agent.enrolment.renewal import renewing, settle
@@ -114,7 +115,8 @@ async def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> No
     )
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    sensors, serving = _sensors(settings.sensors, clock, metrics, registry)
+    clocks = FileClocks(settings.state_dir, tag=Tags(held_keys.lease).of_mark)
+    sensors, serving = _sensors(settings.sensors, clock, metrics, registry, clocks)
     spool = await _open_spool(settings, held_keys, metrics)
     broker = AiomqttBroker(settings.broker, identity, agent=settings.agent)
     daemon, live = assemble(
@@ -216,18 +218,26 @@ def assemble(  # noqa: PLR0913 - everything that it stands on, once
 
 
 def _sensors(
-    settings: SensorSettings, clock: Clock, metrics: Metrics, registry: CollectorRegistry
+    settings: SensorSettings,
+    clock: Clock,
+    metrics: Metrics,
+    registry: CollectorRegistry,
+    clocks: ClockMemory,
 ) -> tuple[Sensors, AbstractAsyncContextManager[None]]:
     """Return the sensors, and the context in which they are."""
     if settings.source == "bluetooth":
-        radio = _radio(settings.bluetooth, clock, metrics, registry)
+        radio = _radio(settings.bluetooth, clock, metrics, registry, clocks)
         return radio, radio.serve()
     recorded = RecordedSensors(malformed=lambda: metrics.refused(Refusal.MALFORMED))
     return recorded, recorded.serve(settings.recorded_socket)
 
 
 def _radio(
-    settings: BluetoothSettings, clock: Clock, metrics: Metrics, registry: CollectorRegistry
+    settings: BluetoothSettings,
+    clock: Clock,
+    metrics: Metrics,
+    registry: CollectorRegistry,
+    clocks: ClockMemory,
 ) -> "BluetoothSensors":
     # Only now: an agent without a radio needs neither bleak nor its memory.
     from edge_agent.bluetooth import models
@@ -258,6 +268,7 @@ def _radio(
         trust=ClockPolicy(
             assume_local=settings.assume_local_clocks, set_clocks=settings.set_clocks
         ),
+        clocks=clocks,
     )
 
 
@@ -304,7 +315,8 @@ def check(settings: AgentSettings) -> CheckReport:
     check_owner(settings.broker.tls.certificate_file, agent=settings.agent)
     if settings.sensors.source == "bluetooth":
         registry = CollectorRegistry()
-        _radio(settings.sensors.bluetooth, SystemClock(), Metrics(registry), registry)
+        metrics = Metrics(registry)
+        _radio(settings.sensors.bluetooth, SystemClock(), metrics, registry, RecentClocks())
     return CheckReport(
         settings.agent,
         str(settings.state_dir),

@@ -13,7 +13,7 @@ COLUMNS = {
     "value": "in the unit beside it, as coarse as the purpose's policy left it",
     "unit": "UCUM",
     "purpose": "what it was measured for",
-    "flags": "marks of the sensor; 0 for none",
+    "flags": "marks; 0 for none, 1 where the time may be wrong by hours",
 }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from edge_agent.bluetooth import flow_limit, readings
+from edge_agent.bluetooth.clock_memory import ClockMemory, RecentClocks
 from edge_agent.bluetooth.dating import Dater, SensorClock
 from edge_agent.bluetooth.inbox import Inbox
 from edge_agent.bluetooth.radio.metrics import Drop, RadioMetrics
@@ -29,6 +30,7 @@ class SharedState(msgspec.Struct, frozen=True):
     clock: Clock
     refused: Callable[[Refusal], None]
     """Counts a value that became no measurement."""
+    clocks: ClockMemory = msgspec.field(default_factory=RecentClocks)
 
 
 class NotificationSink:
@@ -122,10 +124,19 @@ class NotificationSink:
                 msgspec.structs.replace(measured, is_single=is_single, user=user, stamp_s=stamp_s)
             )
 
-    def measure(self, outcome: Outcome, *, record: int | None) -> Measurement:
-        """Return *outcome* as a measurement with its time."""
+    @property
+    def clocks(self) -> ClockMemory:
+        """The inner clocks of meters, as they were at the last contact."""
+        return self._shared.clocks
+
+    def measure(
+        self, outcome: Outcome, *, record: int | None, dater: Dater | None = None
+    ) -> Measurement:
+        """Return *outcome* as a measurement, dated by *dater* or else by the sink's."""
         now_ms = self.clock.now_ms()
-        return readings.measure(self.sensor, outcome, self.dater, now_ms=now_ms, record=record)
+        return readings.measure(
+            self.sensor, outcome, dater or self.dater, now_ms=now_ms, record=record
+        )
 
     def hand_on(self, measurement: Measurement) -> bool:
         """Put *measurement* into the inbox; return False, counted, if there is no room."""

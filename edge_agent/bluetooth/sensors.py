@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from edge_agent.bluetooth.clock_memory import ClockMemory, RecentClocks
 from edge_agent.bluetooth.inbox import Inbox
 from edge_agent.bluetooth.models import NO_MODELS, Models
 from edge_agent.bluetooth.notification_sink import SharedState
@@ -71,6 +72,8 @@ class BluetoothSensors:
         trust: How to treat the sensors' clocks.
 
         models: How models depart from the specification.
+
+        clocks: Remembers the inner clocks of meters; for this process alone if None.
     """
 
     def __init__(  # noqa: PLR0913 - everything that it stands on, once
@@ -85,6 +88,7 @@ class BluetoothSensors:
         patience: RadioTimeouts | None = None,
         trust: ClockPolicy | None = None,
         models: Models = NO_MODELS,
+        clocks: ClockMemory | None = None,
     ) -> None:
         patience = patience or RadioTimeouts()
         self._host = host
@@ -115,7 +119,7 @@ class BluetoothSensors:
             radio=radio,
             scanner=self._scanner,
             recovery=self._recovery,
-            shared=SharedState(self._inbox, metrics, clock, refused),
+            shared=SharedState(self._inbox, metrics, clock, refused, clocks or RecentClocks()),
             timing=patience.timing,
             trust=trust or ClockPolicy(),
             models=models,

@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from edge_agent.bluetooth.dating import ClockVerdict
 from edge_agent.bluetooth.errors import (
     BluetoothError,
     BondRefused,
@@ -116,6 +117,12 @@ class RadioMetrics:
         self.clocks = self._plain(
             "corrected_clocks", "Clocks of sensors that were wrong by a minute or more."
         )
+        self._inner_clocks = self._counter(
+            "meter_clocks",
+            "Contacts with meters, by what they told about the clock that dates the records.",
+            "verdict",
+            ClockVerdict,
+        )
         self.host_deaths = self._plain("bluetooth_deaths", "Times that bluetoothd stopped.")
 
     def _plain(self, name: str, text: str) -> Counter:
@@ -137,6 +144,10 @@ class RadioMetrics:
     def ended(self, ending: Ending) -> None:
         """Count an attempt to talk to a sensor."""
         self._ended.labels(ending.value).inc()
+
+    def read_clock(self, verdict: ClockVerdict) -> None:
+        """Count a contact with a meter."""
+        self._inner_clocks.labels(verdict.value).inc()
 
     def tried(self, rung: Action) -> None:
         """Count a step of recovery."""

@@ -14,7 +14,10 @@ from typing import Final
 
 import msgspec
 
+from edge_agent.bluetooth import inner_clock
+from edge_agent.bluetooth.dating import SensorClock
 from edge_agent.bluetooth.errors import BluetoothError, Endless, SensorRefused
+from edge_agent.bluetooth.inner_clock import Contact
 from edge_agent.bluetooth.notification_sink import NotificationSink
 from edge_agent.bluetooth.radio.client import Link
 from edge_agent.bluetooth.radio.metrics import Drop
@@ -37,6 +40,7 @@ from runtime.logs import Log
 SERVICE: Final = 0x1808
 _MEASUREMENT: Final = 0x2A18
 _CONTEXT: Final = 0x2A34
+_MINUTE_MS: Final = 60_000
 _NEWEST: Final = Request(RacpOpCode.REPORT, Operator.LAST)
 _log = Log("agent.bluetooth")
 
@@ -82,6 +86,8 @@ class GlucoseMeterSession:
         self._report: MeterReport | None = None
         self._error: BluetoothError | None = None
         self._newest: GlucoseMeasurement | None = None
+        self._inner: SensorClock | None = None
+        """The inner clock of the meter, which its records are dated by; None if unknown."""
 
     async def open(self) -> None:
         """Subscribe to records and their contexts."""
@@ -99,11 +105,32 @@ class GlucoseMeterSession:
         """
         known = places.decode(self._cursor())
         self._newest = await self._last()
+        self._read_inner_clock(known)
         if known is None:
             await self._run(EVERYTHING, RecordAssembler(), _RecordNumbering(0))
         else:
             await self._catch_up(known)
         self._sink.metrics.fetches.inc()
+
+    def _read_inner_clock(self, known: RecordCursor | None) -> None:
+        """Decide what the inner clock shows, by the owner's clock and by the last contact."""
+        sink, shown = self._sink, self._sink.dater
+        shown_ms = shown.ahead_ms if isinstance(shown, SensorClock) else None
+        if self._newest is None or shown_ms is None or not sink.clock.is_dated():
+            return
+        now_ms = sink.clock.now_ms()
+        decided = inner_clock.decide(
+            self._newest,
+            shown_ahead_ms=shown_ms,
+            before=sink.clocks.recall(sink.sensor),
+            is_new=known is not None and self._newest.sequence > known.sequence,
+            now_ms=now_ms,
+        )
+        sink.metrics.read_clock(decided.verdict)
+        self._inner = SensorClock(decided.ahead_ms, decided.is_uncertain)
+        told_ms = shown_ms - (self._newest.time_offset_min or 0) * _MINUTE_MS
+        contact = Contact(now_ms, decided.ahead_ms, told_ms)
+        sink.clocks.keep(sink.sensor, contact)
 
     async def _last(self) -> GlucoseMeasurement | None:
         """Return the newest record; None if there is none, or the meter does not support that."""
@@ -178,16 +205,20 @@ class GlucoseMeterSession:
         if place is None:
             return
         self._sink.metrics.records.inc()
-        record = self._by_todays_offset(ready.record)
+        record = self._by_one_offset(ready.record)
         for outcome in glucose.observations(record, ready.context, self._sink.quirks):
-            await self._sink.put(self._sink.measure(outcome, record=place.encode()))
+            measured = self._sink.measure(outcome, record=place.encode(), dater=self._inner)
+            await self._sink.put(measured)
 
-    def _by_todays_offset(self, record: GlucoseMeasurement) -> GlucoseMeasurement:
+    def _by_one_offset(self, record: GlucoseMeasurement) -> GlucoseMeasurement:
         """
-        Return *record* with the time that it would have if the clock had always been set as now.
+        Return *record* with its base time alone, or with today's offset.
 
-        The agent reads what the clock shows now, so only such a time can be converted.
+        Without an inner clock it gets the time that it would have if the owner's clock had always
+        been set as now: the agent reads what that clock shows now.
         """
+        if self._inner is not None:
+            return msgspec.structs.replace(record, time_offset_min=None)
         if self._newest is None:
             return record
         return msgspec.structs.replace(record, time_offset_min=self._newest.time_offset_min)
