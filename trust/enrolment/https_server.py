@@ -16,6 +16,8 @@ from trust.enrolment.api import PEER
 from trust.enrolment.visitors import Visitors
 
 _BACKLOG: Final = 128
+_TURNS_TO_CONNECT: Final = 3
+"""Turns of the event loop from an accepted connection to the first call of its protocol."""
 
 
 class _Protocol(H11Protocol):
@@ -64,7 +66,7 @@ class _Protocol(H11Protocol):
             super().connection_lost(exc)
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Leaves signals to this program, and accepts connections through `Visitors`."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -73,8 +75,8 @@ class _Server(uvicorn.Server):
         config = self.config
         tls = config.ssl
         if tls is None:
-            raise TypeError("the desk speaks TLS alone")
-        self._door = Visitors(
+            raise TypeError("the enrolment service needs TLS")
+        self._visitors = Visitors(
             tls,
             lambda: _Protocol(
                 config=config, server_state=self.server_state, app_state=self.lifespan.state
@@ -82,15 +84,30 @@ class _Server(uvicorn.Server):
         )
         self.servers = [
             await asyncio.get_running_loop().create_server(
-                self._door.visitor, host=config.host, port=config.port, backlog=_BACKLOG
+                self._visitors.visitor, host=config.host, port=config.port, backlog=_BACKLOG
             )
         ]
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer the requests that are under way, and accept no new ones."""
-        self._door.close()
+        await self._stop_accepting()
+        self._visitors.close()
         await super().shutdown(sockets)
+
+    async def _stop_accepting(self) -> None:
+        """
+        Stop accepting, and wait until each connection that was accepted has its protocol.
+
+        asyncio makes an accepted connection in a task of its own, and calls its protocol in the
+        turn of the loop after that. If the server were closed before, the socket would stay open.
+        """
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for listening in server.sockets:
+                loop.remove_reader(listening)
+        for _ in range(_TURNS_TO_CONNECT):
+            await asyncio.sleep(0)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -127,8 +144,27 @@ async def serve(app: Any, settings: ServeSettings, stop: asyncio.Event) -> None:
     Raises:
         ConfigError: The files cannot be used, or the server cannot listen on the address.
     """
+    server = make_server(app, settings)
+    serving = asyncio.create_task(_run(server, settings), name="enrolment")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    finally:
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
+
+
+def make_server(app: Any, settings: ServeSettings) -> Server:
+    """
+    Return a server of *app*, which does not listen yet.
+
+    Raises:
+        ConfigError: The files cannot be used.
+    """
     tls = context(settings)
-    server = _Server(
+    return Server(
         uvicorn.Config(
             app,
             host=settings.host,
@@ -148,18 +184,9 @@ async def serve(app: Any, settings: ServeSettings, stop: asyncio.Event) -> None:
             h11_max_incomplete_event_size=16_384,
         )
     )
-    serving = asyncio.create_task(_run(server, settings), name="desk")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    try:
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
-        await serving
-    finally:
-        stopping.cancel()
-        await asyncio.gather(stopping, return_exceptions=True)
 
 
-async def _run(server: _Server, settings: ServeSettings) -> None:
+async def _run(server: Server, settings: ServeSettings) -> None:
     try:
         await server.serve()
     except OSError:
