@@ -5,7 +5,6 @@ It reaches the programs only through command lines, sockets and /metrics, as an 
 """
 
 import asyncio
-import datetime as dt
 import json
 import time
 from collections import deque
@@ -16,8 +15,9 @@ from typing import Any, Final
 import msgspec
 
 from simulators.demo import telemetry
-from simulators.demo.accounts import DemoReport, IngestCounters, SpoolTotals, Withdrawal, settle
+from simulators.demo.accounts import DemoReport, IngestCounters, SpoolTotals, settle
 from simulators.demo.view import DemoSnapshot
+from simulators.demo.withdrawal import WithdrawalTrial
 from simulators.people.people import Origin, Person, pick
 from simulators.replay.player import Player
 from simulators.replay.replay import source_of
@@ -85,9 +85,7 @@ class Demo:
         self._show = show
         self._say = say
         self._places: list[Participant] = []
-        self._withdrawal: Withdrawal | None = None
-        self._rows_at_commit = 0
-        self._committed_at: dt.datetime | None = None
+        self._withdrawal = WithdrawalTrial(system)
         self._ingest: Metrics = EMPTY
         self._agents: list[Metrics] = []
         # Rates are taken over some seconds, because rows are stored in flushes.
@@ -173,57 +171,8 @@ class Demo:
     async def _withdraw(self, player: Player, shell: TrustShell) -> None:
         """Withdraw the consent of the first subject, and measure how fast that takes effect."""
         place = self._places[0]
-        reply = await asyncio.to_thread(
-            shell.run, "decision", "withdraw", "--subject", place.subject, "--purpose", PURPOSE
-        )
-        admin = self._system.databases.admin("telemetry")
-        self._rows_at_commit = await asyncio.to_thread(telemetry.rows_of_withdrawn, admin)
-        self._committed_at = dt.datetime.fromisoformat(reply["committed_at"])
-        addresses = [sensor.address for sensor in place.person.sensors]
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            self._withdrawal = await asyncio.to_thread(self._watch_withdrawal, player, addresses)
-            # On a busy machine either of the two may notice it first.
-            if None not in (
-                self._withdrawal.agent_stopped_after_s,
-                self._withdrawal.refused_after_ms,
-            ):
-                return
-            await asyncio.sleep(0.1)
-
-    def _watch_withdrawal(self, player: Player, addresses: list[str]) -> Withdrawal:
-        found = telemetry.after_withdrawal(
-            self._system.databases.admin("telemetry"), rows_at_commit=self._rows_at_commit
-        )
-        committed_at = found.committed_at or self._committed_at
-        assert committed_at is not None  # noqa: S101 - set before anybody watches
-        committed_ms = committed_at.timestamp() * 1000
-        dropped = [player.books[address].dropped_at_ms for address in addresses]
-        stopped = [ms for ms in dropped if ms is not None]
-        return Withdrawal(
-            refused_after_ms=self._refused_after_ms(committed_ms),
-            agent_stopped_after_s=(
-                round(max((max(stopped) - committed_ms) / 1000, 0.0), 3)
-                if len(stopped) == len(dropped)
-                else None
-            ),
-            rows_after_commit=found.rows_after_commit,
-            last_row_before_ms=found.last_row_before_ms,
-        )
-
-    def _refused_after_ms(self, committed_ms: float) -> float | None:
-        """
-        Return how many ms after the COMMIT ingest had applied a later epoch, read
-        from its log.
-        """
-        for line in self._system.ingest_log.read_text().splitlines():
-            entry: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
-            if entry.get("action") == "permissions_applied":
-                at_ms = dt.datetime.fromisoformat(entry["at"]).timestamp() * 1000
-                # The times of log lines are in whole milliseconds.
-                if at_ms + 1 >= committed_ms:
-                    return round(max(at_ms - committed_ms, 0.0), 1)
-        return None
+        books = [player.books[sensor.address] for sensor in place.person.sensors]
+        await self._withdrawal.run(shell, place.subject, PURPOSE, books)
 
     def _scrape(self) -> None:
         self._ingest = scrape(self._system.ingest_port) or self._ingest
@@ -251,7 +200,7 @@ class Demo:
                 p50_ms=_ms(self._ingest.quantile(_LATENCY, 0.5)),
                 p99_ms=_ms(self._ingest.quantile(_LATENCY, 0.99)),
                 withdraws_at_s=self._options.withdraws_at_s,
-                withdrawal=self._withdrawal,
+                withdrawal=self._withdrawal.result,
             )
         )
 
@@ -294,17 +243,13 @@ class Demo:
         time.sleep(0.5)
         self._scrape()
         admin = self._system.databases.admin("telemetry")
-        if self._withdrawal is not None:
-            found = telemetry.after_withdrawal(admin, rows_at_commit=self._rows_at_commit)
-            self._withdrawal = msgspec.structs.replace(
-                self._withdrawal, rows_after_commit=found.rows_after_commit
-            )
+        withdrawal = self._withdrawal.count_rows_again()
         origins = [place.person.origin for place in self._places]
         return settle(
             [self._spool_totals(gateway) for gateway in self._system.gateways],
             telemetry.stored(admin),
             self._ingested(),
-            withdrawal=self._withdrawal,
+            withdrawal=withdrawal,
             source={origin.value: origins.count(origin) for origin in Origin},
         )
 
