@@ -47,7 +47,7 @@ from runtime import http, logs
 from runtime.backoff import Backoff
 from runtime.errors import ConfigError
 from runtime.logs import Log, describe
-from runtime.stop import stop_requested
+from runtime.process import stop_requested
 from runtime.tls import client_context
 from runtime.tls_identity import TlsIdentity
 from runtime.version import VERSION

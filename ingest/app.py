@@ -29,9 +29,8 @@ from runtime import http, logs
 from runtime.backoff import Backoff
 from runtime.certificates import Certificates
 from runtime.errors import ConfigError
-from runtime.memory import give_back
+from runtime.process import give_back_memory, stop_requested
 from runtime.pulse import Pulse
-from runtime.stop import stop_requested
 from runtime.tls_identity import TlsIdentity
 from wire.sealing import Opener
 
@@ -141,7 +140,7 @@ class App:
     def _apply(self, changes: Changes) -> int:
         self.service.apply(changes)
         if changes.is_complete:
-            give_back()
+            give_back_memory()
         self._is_loaded.set()
         return self.permissions.epoch
 

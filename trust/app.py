@@ -11,7 +11,7 @@ from runtime import http
 from runtime.certificates import Certificates
 from runtime.errors import RuntimeSetupError
 from runtime.logs import Log, describe
-from runtime.stop import stop_requested
+from runtime.process import stop_requested
 from trust.composition import App, Trust, build_lease_publisher, build_rounds, now
 from trust.config import Settings
 from trust.domain.units import Cause

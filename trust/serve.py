@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from runtime import http
 from runtime.errors import ConfigError
 from runtime.logs import Log
-from runtime.stop import stop_requested
+from runtime.process import stop_requested
 from trust.composition import App
 from trust.config import ServeSettings, Settings
 from trust.enrolment import api, https_server

@@ -23,7 +23,7 @@ from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.radio.sightings import Sightings
 from edge_agent.sources.clock import SystemClock
 from runtime.errors import ConfigError
-from runtime.stop import stop_requested
+from runtime.process import stop_requested
 
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 

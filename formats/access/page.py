@@ -227,29 +227,7 @@ class _Page:
             f"<p>{self._say('measured_note', file='observations.csv')}</p>"
             + (f"<p>{self._say('mg_dl')}</p>" if has_glucose else "")
             + self._table("measured", names, rows, is_titled=True)
-            + "".join(self._chart(one) for one in series)
-        )
-
-    def _chart(self, one: Series) -> str:
-        days = [(float(day.toordinal() - _EPOCH), one.days[day]) for day in sorted(one.days)]
-        title = self._words["by_day"].format(
-            quantity=self._words.get(one.quantity.name, one.quantity.name),
-            unit=unit_of(one.quantity.unit),
-        )
-        picture = draw(
-            [
-                Line(self._words["mean"], [(at, day.total / day.count) for at, day in days]),
-                Band(self._words["range"], [(at, day.low, day.high) for at, day in days]),
-            ],
-            title=title,
-            description=self._words["chart"],
-            x=_day,
-            y=self._number,
-            width=_WIDTH,
-            has_zero=False,
-        )
-        return f"<figure><figcaption>{escaped(title)} ({escaped(one.purpose)})</figcaption>" + (
-            f"{picture}</figure>"
+            + "".join(_chart(one, self._writer) for one in series)
         )
 
     def _sensors(self) -> str:
@@ -324,3 +302,27 @@ class _Page:
 def _day(value: float) -> str:
     """Return the date of a day since 1970; nothing between whole days."""
     return dt.date.fromordinal(round(value) + _EPOCH).isoformat() if value == round(value) else ""
+
+
+def _chart(one: Series, writer: Writer) -> str:
+    """Return the days of *one* series as a figure."""
+    days = [(float(day.toordinal() - _EPOCH), one.days[day]) for day in sorted(one.days)]
+    title = writer.words["by_day"].format(
+        quantity=writer.words.get(one.quantity.name, one.quantity.name),
+        unit=unit_of(one.quantity.unit),
+    )
+    picture = draw(
+        [
+            Line(writer.words["mean"], [(at, day.total / day.count) for at, day in days]),
+            Band(writer.words["range"], [(at, day.low, day.high) for at, day in days]),
+        ],
+        title=title,
+        description=writer.words["chart"],
+        x=_day,
+        y=writer.number,
+        width=_WIDTH,
+        has_zero=False,
+    )
+    return f"<figure><figcaption>{escaped(title)} ({escaped(one.purpose)})</figcaption>" + (
+        f"{picture}</figure>"
+    )

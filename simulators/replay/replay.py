@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from runtime.stop import stop_requested
+from runtime.process import stop_requested
 from simulators.people.people import Origin, Person
 from simulators.replay.player import Player
 from simulators.replay.timetable import RecordLog

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from runtime.stop import stop_requested
+from runtime.process import stop_requested
 from simulators.errors import PortError
 from simulators.sensor.device.link import SensorCounters
 from simulators.sensor.device.virtual_radio import RadioMedium, open_port

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from runtime import memory
+from runtime.process import give_back_memory
 from simulators.fleet.gateway import bundle
 from simulators.fleet.gateway.dialler import Dialler
 from simulators.fleet.gateway.gateway import Gateway
@@ -162,7 +162,7 @@ class Driver:
         gc.collect()
         gc.freeze()
         # Memory that the handshakes have freed belongs to the allocator, not to the gateways.
-        memory.give_back()
+        give_back_memory()
         self.costs.connected(rss_bytes() - self._rss_before, self.tally.came_up)
 
     def begin(self, starts_at: float) -> None:

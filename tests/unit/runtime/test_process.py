@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from runtime.stop import stop_requested
+from runtime.process import stop_requested
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
