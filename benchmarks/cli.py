@@ -17,6 +17,8 @@ from benchmarks.peers.run import check_libraries
 from benchmarks.rounds import figure
 from benchmarks.smoke import falls
 from benchmarks.world.world import World, world
+from runtime.command_line import output
+from runtime.command_line.parser import Parser
 from simulators.stack.errors import StackError
 from wire.sealing import DEFAULT_BUCKET_BYTES
 
@@ -26,7 +28,8 @@ REFERENCE: Final = Path(__file__).with_name("reference.json")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 0, or 1 if a ratio fell or the figures cannot be trusted."""
-    arguments = _parser().parse_args(argv)
+    output.prepare()
+    arguments = parser().parse_args(argv)
     # SIGTERM cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     # With --json to standard output, that stream holds the object and nothing besides.
@@ -49,14 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _compare(findings, console) if arguments.smoke else 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    whole = Parser(
         prog="vitalveil bench",
         description="Measure the whole path against the limit of the database, the ceiling of the"
         " broker, and what a user would write or pick instead; all in one run, so that the ratios"
         " mean something on a noisy machine. Refuses to run with a guarantee off.",
     )
-    size = parser.add_mutually_exclusive_group()
+    size = whole.add_mutually_exclusive_group()
     size.add_argument(
         "--quick", action="store_true", help="only what has a target, in two minutes"
     )
@@ -65,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="fail if a ratio is more than a quarter below the reference; takes a minute",
     )
-    parser.add_argument(
+    whole.add_argument(
         "--json",
         type=Path,
         nargs="?",
@@ -73,23 +77,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write every figure as JSON, to FILE or to standard output",
     )
-    parser.add_argument(
+    whole.add_argument(
         "--only",
         action="append",
         choices=PARTS,
         help="measure only this part; may be repeated",
     )
-    parser.add_argument(
+    whole.add_argument(
         "--rounds", type=_rounds, metavar="N", help="number of rounds, in place of the usual one"
     )
-    server = parser.add_mutually_exclusive_group()
+    server = whole.add_mutually_exclusive_group()
     server.add_argument(
         "--programs", type=Path, metavar="DIR", help="folder of another PostgreSQL's programs"
     )
     server.add_argument(
         "--dsn", help="an administrator's connection string, to use a server of yours"
     )
-    return parser
+    return whole
 
 
 def _rounds(text: str) -> int:

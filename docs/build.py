@@ -1,8 +1,6 @@
 """`python -m docs.build`: writes the reference from code, or with --check says what differs."""
 
 import argparse
-import contextlib
-import io
 import os
 import sys
 import typing
@@ -14,6 +12,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
+import benchmarks.cli
 import edge_agent.cli
 import ingest.app
 import ingest.cli
@@ -23,10 +22,10 @@ import simulators.cli
 import simulators.demo.cli
 import trust.app
 import trust.cli.arguments.command_line
-import trust.cli.main
 import trust.metrics
 import trust.vault.metrics
 import vitalveil.doctor.cli
+import vitalveil.schema
 from edge_agent.bluetooth.radio.metrics import RadioMetrics
 from edge_agent.config import AgentSettings
 from edge_agent.metrics import Metrics as AgentMetrics
@@ -163,29 +162,54 @@ def _section(annotation: Any) -> type[msgspec.Struct] | None:
     return None
 
 
-_COMMANDS: Final[dict[str, Callable[[Sequence[str]], int]]] = {
-    "agent": edge_agent.cli.main,
-    "demo": simulators.demo.cli.main,
-    "doctor": vitalveil.doctor.cli.main,
-    "ingest": ingest.cli.main,
-    "simulate": simulators.cli.main,
-    "trust": trust.cli.main.main,
+_COMMANDS: Final[dict[str, Callable[[], argparse.ArgumentParser]]] = {
+    "agent": edge_agent.cli.parser,
+    "bench": benchmarks.cli.parser,
+    "demo": simulators.demo.cli.parser,
+    "doctor": vitalveil.doctor.cli.parser,
+    "ingest": ingest.cli.parser,
+    "schema": vitalveil.schema.parser,
+    "simulate": simulators.cli.parser,
+    "trust": trust.cli.arguments.command_line.parser,
 }
+
+_RULES: Final = """\
+`vitalveil COMMAND --help` says the same. The commands of trust are on
+[their own page](trust-commands.md).
+
+**Output.** A terminal gets tables that fit its width; a file or a pipe gets whole lines. With
+`--json`, standard output holds one JSON object and nothing besides: the fields of a result,
+`{"rows": [...]}` for a list, `{"ok": false, "error": "..."}` for an error, whose sentence is on
+standard error as well. `agent enrol`, `agent renew`, `ingest keygen` and `ingest quarantine` print
+the object into a file or a pipe without `--json`, too.
+
+**Exit codes.** 0: done. 1: not done, or a problem was found. 2: wrong arguments or settings.
+130: stopped at the keyboard.
+
+**Completion.** `eval "$(vitalveil completion bash)"` in `~/.bashrc`, the same with `zsh` in
+`~/.zshrc`, or `vitalveil completion fish > ~/.config/fish/completions/vitalveil.fish`.
+"""
 
 
 def _cli() -> str:
-    lines = [_HEAD, "# Commands", "", "`vitalveil COMMAND --help` says the same."]
-    for name, main in _COMMANDS.items():
-        lines += ["", f"## vitalveil {name}", "", "```text", _help(main), "```"]
+    os.environ["COLUMNS"] = "99"
+    lines = [_HEAD, "# Commands", "", _RULES.rstrip()]
+    for name, parser in _COMMANDS.items():
+        lines += ["", f"## vitalveil {name}", "", "```text", parser().format_help().strip(), "```"]
+        # The page of trust's commands has those of trust.
+        for command in _below(parser()) if name != "trust" else ():
+            lines += ["", f"### {command.prog}", "", "```text"]
+            lines += [command.format_help().strip(), "```"]
     return "\n".join(lines) + "\n"
 
 
-def _help(main: Callable[[Sequence[str]], int]) -> str:
-    told = io.StringIO()
-    os.environ["COLUMNS"] = "99"
-    with contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):
-        main(["--help"])
-    return told.getvalue().strip()
+def _below(parser: argparse.ArgumentParser) -> Iterable[argparse.ArgumentParser]:
+    """Return the parser of each command of *parser*, and of each command of those."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield one
+                yield from _below(one)
 
 
 def trust_commands() -> str:

@@ -2,37 +2,46 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from edge_agent.config import AgentSettings
 from edge_agent.doctor import cli as upkeep
 from edge_agent.enrolment import cli as enrolment
 from edge_agent.errors import SpoolError
 from runtime import settings
+from runtime.command_line import output
+from runtime.command_line.parser import EXIT_CODES, Parser
 from runtime.errors import ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in *argv*; return 0, 1 for a failure, or 2 for wrong settings."""
-    arguments = _parser().parse_args(argv)
+    output.prepare()
+    arguments = parser().parse_args(argv)
     try:
         return _do(arguments, os.environ)
     except ConfigError as exc:
-        print(f"vitalveil agent: {exc}", file=sys.stderr)
+        output.fail("vitalveil agent", exc, as_json=arguments.json)
         return 2
     except SpoolError as exc:
-        print(f"vitalveil agent: {exc}", file=sys.stderr)
+        output.fail("vitalveil agent", exc, as_json=arguments.json)
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="vitalveil agent", description="Run and inspect the gateway beside the sensors."
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    whole = Parser(
+        prog="vitalveil agent",
+        description="Run and inspect the gateway beside the sensors.",
+        epilog=EXIT_CODES,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    config = argparse.ArgumentParser(add_help=False)
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    config = Parser(add_help=False)
+    config.add_argument("--json", action="store_true", help=output.JSON_HELP)
     config.add_argument(
         "--config",
         type=Path,
@@ -44,16 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     enrolment.add_to(commands, config)
     spool = commands.add_parser("spool", help="inspect the spool, also while the agent runs")
     views = spool.add_subparsers(dest="view", required=True, metavar="VIEW")
-    show = views.add_parser(
+    views.add_parser(
         "show", parents=[config], help="show how much is stored and how much was sent"
     )
-    show.add_argument("--json", action="store_true", help="one JSON object")
     views.add_parser("verify", parents=[config], help="check the spool for damage")
     views.add_parser("purge", parents=[config], help="delete everything that is unsent, for ever")
-    doctor = commands.add_parser(
-        "doctor", parents=[config], help="check the health of this gateway"
-    )
-    doctor.add_argument("--json", action="store_true", help="one JSON array")
+    commands.add_parser("doctor", parents=[config], help="check the health of this gateway")
     erase = commands.add_parser(
         "erase", parents=[config], help="erase the keys and everything that is stored here"
     )
@@ -61,11 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     erase.add_argument(
         "--keep-identity", action="store_true", help="keep the TLS key and certificate"
     )
-    return parser
+    return whole
 
 
-def _add_radio(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    radio = argparse.ArgumentParser(add_help=False)
+def _add_radio(commands: "argparse._SubParsersAction[Any]") -> None:
+    radio = Parser(add_help=False)
+    radio.add_argument("--json", action="store_true", help=output.JSON_HELP)
     radio.add_argument(
         "--adapter",
         metavar="hciN",
@@ -79,7 +85,7 @@ def _add_radio(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--seconds", type=float, help="stop after this many seconds; default: at Ctrl-C"
     )
     pair = commands.add_parser("pair", parents=[radio], help="pair with one sensor")
-    pair.add_argument("sensor", metavar="ADDRESS")
+    pair.add_argument("sensor", metavar="ADDRESS", help="its address, as `scan` shows it")
     pair.add_argument(
         "--window", type=float, default=120.0, help="how long to wait for the sensor, in seconds"
     )
@@ -120,7 +126,12 @@ def _do(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     if arguments.command == "check-config":
         report = app.check(chosen)
-        print(f"sound: agent {report.agent}, broker {report.broker}, state in {report.state_dir}")
+        if arguments.json:
+            output.show(msgspec.structs.asdict(report), as_json=True)
+        else:
+            print(
+                f"sound: agent {report.agent}, broker {report.broker}, state in {report.state_dir}"
+            )
         return 0
     return app.run(chosen, read=read)
 
@@ -129,9 +140,14 @@ def _look_after(arguments: argparse.Namespace, chosen: AgentSettings) -> int:
     if arguments.command == "doctor":
         return upkeep.doctor(chosen, as_json=arguments.json)
     if arguments.command == "erase":
-        return upkeep.erase(chosen, is_sure=arguments.yes, keep_identity=arguments.keep_identity)
+        return upkeep.erase(
+            chosen,
+            is_sure=arguments.yes,
+            keep_identity=arguments.keep_identity,
+            as_json=arguments.json,
+        )
     if arguments.view == "verify":
-        return upkeep.verify(chosen)
+        return upkeep.verify(chosen, as_json=arguments.json)
     if arguments.view == "purge":
-        return upkeep.purge(chosen)
+        return upkeep.purge(chosen, as_json=arguments.json)
     return upkeep.show(chosen, as_json=arguments.json)

@@ -4,8 +4,9 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives import serialization
@@ -18,6 +19,8 @@ from ingest.storage import reopening
 from ingest.storage.database import DatabaseSettings, connection_string
 from ingest.storage.migrate import migrate
 from runtime import files
+from runtime.command_line import output
+from runtime.command_line.parser import EXIT_CODES, Parser
 from runtime.database.postgres import read_secret
 from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.settings import load
@@ -28,31 +31,33 @@ from wire.topics import is_agent
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sub-command that *argv* names; return the exit code."""
-    arguments = _parser().parse_args(argv)
+    output.prepare()
+    arguments = parser().parse_args(argv)
     try:
         return _COMMANDS[arguments.command](arguments)
     except ConfigError as error:
-        print(f"vitalveil ingest: {error}", file=sys.stderr)
+        output.fail("vitalveil ingest", error, as_json=arguments.json)
         return 2
     except StoreError as error:
-        print(
-            f"vitalveil ingest {arguments.command}: the database cannot be used:"
-            f" {str(error).rstrip('.')}. Check the connection string, the password file and the"
-            " server's log.",
-            file=sys.stderr,
+        problem = (
+            f"the database cannot be used: {str(error).rstrip('.')}. Check the connection string,"
+            " the password file and the server's log."
         )
+        output.fail(f"vitalveil ingest {arguments.command}", problem, as_json=arguments.json)
         return 1
     except RuntimeSetupError as error:
-        print(f"vitalveil ingest {arguments.command}: {error}", file=sys.stderr)
+        output.fail(f"vitalveil ingest {arguments.command}", error, as_json=arguments.json)
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    whole = Parser(
         prog="vitalveil ingest",
         description="Receive sealed envelopes over MQTT, and store permitted observations.",
+        epilog=EXIT_CODES,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in (
         ("run", "receive, store and acknowledge envelopes until a stop signal"),
         ("check-config", "check the settings and every file that they name, without connecting"),
@@ -76,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for the two files"
     )
-    return parser
+    for command in commands.choices.values():
+        command.add_argument("--json", action="store_true", help=output.JSON_HELP)
+    return whole
 
 
 def _add_administrator(command: argparse.ArgumentParser) -> None:
@@ -93,7 +100,7 @@ def _add_administrator(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_quarantine(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_quarantine(commands: "argparse._SubParsersAction[Any]") -> None:
     text = "show the envelopes in quarantine, open them again, or give them up"
     command = commands.add_parser("quarantine", help=text, description=text)
     command.add_argument(
@@ -131,7 +138,10 @@ def _check_config(arguments: argparse.Namespace) -> int:
     read_keys(settings.keys)
     client_context(settings.broker.tls, section="broker.tls")
     connection_string(settings.database, application="vitalveil-ingest")
-    print("The settings are complete, and all files that they name can be used.")
+    if arguments.json:
+        output.show({"config": "usable"}, as_json=True)
+    else:
+        print("The settings are complete, and all files that they name can be used.")
     return 0
 
 
@@ -163,8 +173,14 @@ def _quarantine(arguments: argparse.Namespace) -> int:
                 now_ms=app.now_ms,
             ).run()
         )
-    print(msgspec.json.encode(found).decode())
+    fields = {"rows": found} if isinstance(found, list) else msgspec.to_builtins(found)
+    _show(fields, arguments)
     return 0
+
+
+def _show(fields: Mapping[str, Any], arguments: argparse.Namespace) -> None:
+    # Into a pipe these commands have always printed JSON, and scripts read it.
+    output.show(fields, as_json=arguments.json or not sys.stdout.isatty())
 
 
 def _given_up(arguments: argparse.Namespace) -> tuple[str, str]:
@@ -189,7 +205,10 @@ def _migrate(arguments: argparse.Namespace) -> int:
     settings = _administrator(arguments)
     passwords = dict(_role_password(text) for text in arguments.role_password)
     applied = migrate(settings, passwords=passwords)
-    print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
+    if arguments.json:
+        output.show({"applied": applied}, as_json=True)
+    else:
+        print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
     return 0
 
 
@@ -238,7 +257,7 @@ def _keygen(arguments: argparse.Namespace) -> int:
             problem=f"the key pair cannot be written there ({type(error).__name__})",
             remedy="Name a folder that can be written to and that holds no key yet.",
         ) from None
-    print(msgspec.json.encode({name: str(folder / name) for name in pair}).decode())
+    _show({name: str(folder / name) for name in pair}, arguments)
     return 0
 
 

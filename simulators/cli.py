@@ -12,6 +12,8 @@ import msgspec
 from recordings.options import ReadOptions
 from recordings.parsing.clocks import DateOrder
 from recordings.parsing.zones import IanaZone
+from runtime.command_line import output
+from runtime.command_line.parser import EXIT_CODES, Parser
 from simulators.arguments import positive, whole
 from simulators.fleet import cli as fleet_cli
 from simulators.people.people import DEFAULT_SOURCE, Choice, Origin, Person, choose
@@ -22,7 +24,8 @@ from simulators.sensor import arguments as sensor_arguments
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv* names; return its exit code, 2 for wrong arguments."""
-    arguments = _parser().parse_args(argv)
+    output.prepare()
+    arguments = parser().parse_args(argv)
     if arguments.command == "fleet":
         exit_code: int = arguments.run(arguments)
         return exit_code
@@ -40,12 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _list(source, arguments) if arguments.list else _play(source, arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = Parser(
         prog="vitalveil simulate",
         description="Play the sensors, people and gateways around VitalVeil.",
+        epilog=EXIT_CODES,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     sensor_arguments.add_parser(commands)
     command = commands.add_parser(
         "replay",
@@ -108,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="write the result as one JSON object")
     add_answers(command)
     fleet_cli.add_to(commands)
-    return parser
+    return top
 
 
 def add_answers(command: argparse.ArgumentParser) -> None:
@@ -182,7 +187,7 @@ def _play(source: Path | None, arguments: argparse.Namespace) -> int:
         return 1
     people = choice.people
     if arguments.people:
-        _say(_described(people) if arguments.json else None, _people_lines(people))
+        _say({"rows": _described(people)} if arguments.json else None, _people_lines(people))
         return 0
     if arguments.agents is None:
         duration_s = arguments.duration or 60.0

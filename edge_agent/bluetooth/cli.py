@@ -22,6 +22,7 @@ from edge_agent.bluetooth.radio import pairing, scan_view
 from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.radio.sightings import Sightings
 from edge_agent.sources.clock import SystemClock
+from runtime.command_line import output
 from runtime.errors import ConfigError
 from runtime.process import stop_requested
 
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return asyncio.run(work)
     except BluetoothError as exc:
-        print(f"vitalveil agent: {_explain(exc)}", file=sys.stderr)
+        output.fail("vitalveil agent", _explain(exc), as_json=arguments.json)
         return 1
 
 
@@ -68,8 +69,14 @@ async def _scan(arguments: argparse.Namespace, radio: Radio) -> int:
 
 async def _pair(arguments: argparse.Namespace, radio: Radio) -> int:
     sensor, ask = _address(arguments.sensor), _asker(arguments)
-    print(f"Waiting up to {arguments.window:g} s for the sensor. Switch it on, or wake it up.")
+    # With --json, standard output holds the result and nothing besides.
+    told = sys.stderr if arguments.json else sys.stdout
+    waiting = f"Waiting up to {arguments.window:g} s for the sensor. Switch it on, or wake it up."
+    print(waiting, file=told)
     await pairing.pair(sensor, radio, ask, window_s=arguments.window, anew=arguments.anew)
+    if arguments.json:
+        output.show({"sensor": sensor, "paired": True}, as_json=True)
+        return 0
     print("Paired. The agent listens to the sensor once a lease binds it to a person.")
     return 0
 

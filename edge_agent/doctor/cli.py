@@ -1,7 +1,6 @@
 """The commands `spool`, `doctor` and `erase` of `vitalveil agent`."""
 
 import asyncio
-import json
 import os
 from pathlib import Path
 
@@ -10,21 +9,26 @@ import msgspec
 from edge_agent.config import AgentSettings
 from edge_agent.sources.clock import SystemClock
 from edge_agent.spool import inspection, verification
+from runtime.command_line import output
 
 
 def show(settings: AgentSettings, *, as_json: bool) -> int:
     """Print counts and gaps of the spool; return the exit code."""
     shown = _describe(settings.state_dir, now_ms=SystemClock().now_ms())
     if as_json:
-        print(json.dumps(shown))
+        output.show(shown, as_json=True)
     else:
         _print(shown)
     return 0
 
 
-def verify(settings: AgentSettings) -> int:
+def verify(settings: AgentSettings, *, as_json: bool = False) -> int:
     """Print what is damaged in the spool; return 0 if it is sound, 1 otherwise."""
     verdict = verification.verify(settings.state_dir)
+    if as_json:
+        rows = [{"problem": problem} for problem in verdict.problems]
+        output.show({"envelopes": verdict.envelopes, "rows": rows}, as_json=True)
+        return 0 if verdict.is_sound else 1
     for problem in verdict.problems:
         print(problem)
     if verdict.is_sound:
@@ -32,7 +36,7 @@ def verify(settings: AgentSettings) -> int:
     return 0 if verdict.is_sound else 1
 
 
-def purge(settings: AgentSettings) -> int:
+def purge(settings: AgentSettings, *, as_json: bool = False) -> int:
     """Delete everything that is unsent, beyond recovery; return the exit code."""
     # Imported here: the commands that only read need neither keys nor a lock.
     from edge_agent.lease import keys
@@ -54,20 +58,33 @@ def purge(settings: AgentSettings) -> int:
             await spool.close()
 
     with lock.hold(settings.state_dir):
-        print(f"purged: {asyncio.run(run())} envelopes")
+        count = asyncio.run(run())
+    if as_json:
+        output.show({"purged": count}, as_json=True)
+    else:
+        print(f"purged: {count} envelopes")
     return 0
 
 
-def erase(settings: AgentSettings, *, is_sure: bool, keep_identity: bool) -> int:
+def erase(
+    settings: AgentSettings, *, is_sure: bool, keep_identity: bool, as_json: bool = False
+) -> int:
     """Erase the keys and the state of this gateway; return 0, or 2 without --yes."""
     if not is_sure:
-        print(
+        warning = (
             "This erases the keys and everything that is unsent, for ever. Repeat it with --yes."
         )
+        if as_json:
+            output.fail("vitalveil agent erase", warning, as_json=True)
+        else:
+            print(warning)
         return 2
     from edge_agent.doctor import erase as erasing
 
     count = erasing.erase(settings, keep_identity=keep_identity)
+    if as_json:
+        output.show({"erased": count}, as_json=True)
+        return 0
     print(f"erased: {count} files. Enrol this gateway again before you start it.")
     return 0
 
@@ -82,7 +99,7 @@ def doctor(settings: AgentSettings, *, as_json: bool) -> int:
         if not as_json:
             print(f"{finding.verdict:<8} {finding.what:<12} {finding.text}", flush=True)
     if as_json:
-        print(json.dumps([msgspec.to_builtins(finding) for finding in findings]))
+        output.show({"rows": [msgspec.to_builtins(one) for one in findings]}, as_json=True)
     return 0 if doctoring.is_well(findings) else 1
 
 

@@ -2,26 +2,27 @@
 
 import argparse
 import datetime as dt
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_agent.config import AgentSettings
 from edge_agent.errors import CredentialError, DeskRefused, DeskUnavailable
 from runtime import settings
+from runtime.command_line import output
 from runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     # argparse has no public name for what add_subparsers returns.
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    Subparsers = argparse._SubParsersAction[Any]
 
 
 def add_to(commands: "Subparsers", config: argparse.ArgumentParser) -> None:
     """Add the commands `enrol` and `renew` to *commands*."""
     text = "make the keys of this gateway, and get its certificate for a one-time token"
     one = commands.add_parser("enrol", help=text, description=text)
+    one.add_argument("--json", action="store_true", help=output.JSON_HELP)
     one.add_argument(
         "--token", required=True, help="the one-time token; - reads it from standard input"
     )
@@ -59,9 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         done = _enrol(arguments) if arguments.command == "enrol" else _renew(arguments)
     except (DeskRefused, DeskUnavailable, CredentialError) as exc:
-        print(f"vitalveil agent {arguments.command}: {exc}", file=sys.stderr)
+        output.fail(f"vitalveil agent {arguments.command}", exc, as_json=arguments.json)
         return 1
-    print(json.dumps(done))
+    # Into a pipe these two have always printed JSON, and scripts read it.
+    output.show(done, as_json=arguments.json or not sys.stdout.isatty())
     return 0
 
 

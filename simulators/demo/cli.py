@@ -13,6 +13,8 @@ from typing import Final
 from rich.console import Console
 from rich.live import Live
 
+from runtime.command_line import output
+from runtime.command_line.parser import Parser
 from simulators.arguments import number, positive, whole
 from simulators.demo.accounts import DemoReport
 from simulators.demo.run import Demo, DemoOptions
@@ -28,7 +30,7 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; return 0 if every promise was kept, 1 if not, 2 for wrong arguments."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     interrupt = Interrupt()
     for ending in _ENDING:
         # A signal that the parent process ignores, as `nohup` does, stays ignored.
@@ -101,48 +103,51 @@ def _ignore_endings() -> None:
         signal.signal(ending, signal.SIG_IGN)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = Parser(
         prog="vitalveil demo",
         description="Run the whole system on this machine: sensors, agents, broker, ingest, trust"
         " and database, with a consent withdrawn on the way. Everything listens on loopback, on"
         " free ports, and nothing is left behind.",
     )
-    parser.add_argument(
+    top.add_argument(
         "--duration",
         type=number(3, 86_400, "3 seconds to a day of them"),
         default=60,
         metavar="S",
         help="seconds to play",
     )
-    parser.add_argument(
+    top.add_argument(
         "--agents",
         type=whole(1, 50, "1 to 50: each is a process (simulate fleet has more)"),
         default=4,
         metavar="N",
         help="gateways (default 4)",
     )
-    parser.add_argument(
+    top.add_argument(
         "--source", type=Path, metavar="PATH", help="folder of recordings, in original formats"
     )
-    parser.add_argument(
+    top.add_argument(
         "--speed",
         type=positive,
         default=300,
         metavar="X",
         help="how many times faster than life (default 300)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed that chooses people and moments")
-    parser.add_argument(
+    top.add_argument("--seed", type=int, default=1, help="seed that chooses people and moments")
+    top.add_argument(
         "--dsn", help="an administrator's connection string, to use a server of yours"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    return parser
+    top.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    return top
 
 
 def _run(options: DemoOptions, *, dsn: str | None, as_json: bool) -> DemoReport:
     # With --json, standard output holds the object and nothing besides.
-    console = Console(stderr=as_json)
+    stream = sys.stderr if as_json else sys.stdout
+    width = None if stream.isatty() else output.UNBOUNDED
+    console = Console(stderr=as_json, width=width)
     with system(dsn=dsn) as whole:
         if console.is_terminal:
             with Live(console=console, refresh_per_second=4, transient=True) as live:

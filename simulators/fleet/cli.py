@@ -10,11 +10,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.live import Live
 
+from runtime.command_line import output
 from simulators.arguments import whole
 from simulators.fleet.errors import FleetError, RosterError
 from simulators.fleet.output import page, view
@@ -34,7 +36,7 @@ from simulators.stack.scrape import scrape
 _SPARE_FILES = 300
 
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command to those of `vitalveil simulate`."""
     command = commands.add_parser(
         "fleet",
@@ -72,7 +74,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     how.add_argument("--record", type=Path, metavar="FILE", help="write the plan of this run")
     how.add_argument("--replay", type=Path, metavar="FILE", help="play a plan that was written")
     what = command.add_argument_group("what comes of it")
-    what.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
+    what.add_argument("--json", type=Path, nargs="?", const=Path("-"), metavar="FILE",
+                      help="write the report as JSON, to FILE or to standard output")  # fmt: skip
     what.add_argument("--html", type=Path, metavar="FILE", help="write the report as one page")
     what.add_argument("--fail-if", action="append", default=[], metavar="LIMIT",
                       help="as in 'p99>1s'; may be repeated")  # fmt: skip
@@ -88,7 +91,8 @@ def _address(text: str) -> tuple[str, int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command that *arguments* name; return the exit code: 0 kept, 1 broken, 2 not run."""
-    console = Console(stderr=True)
+    # A file has no width: lines are not wrapped there.
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else output.UNBOUNDED)
     if arguments.list:
         for name in scenario_file.ready_names():
             print(f"{name:<18} {scenario_file.load(name).about}")
@@ -114,7 +118,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> FleetReport | None:
         print(f"{scenario.name}: {scenario.agents} agents, {len(todo)} acts, plan {todo.digest}")
         return None
     _check_files(scenario, arguments.workers)
-    _check_writable([arguments.json, arguments.html, arguments.record])
+    _check_writable([_file(arguments.json), arguments.html, arguments.record])
     if arguments.record is not None:
         todo.write(arguments.record)
     options = CampaignOptions(
@@ -127,11 +131,17 @@ def _run(arguments: argparse.Namespace, console: Console) -> FleetReport | None:
         campaign = Campaign(scenario, todo, site, options, say=console.print, show=show)
         report = asyncio.run(campaign.run())
     console.print(view.render_report(report))
-    if arguments.json is not None:
-        arguments.json.write_text(report.to_json() + "\n")
+    if (file := _file(arguments.json)) is not None:
+        file.write_text(report.to_json() + "\n", encoding="utf-8")
+    elif arguments.json is not None:
+        print(report.to_json())
     if arguments.html is not None:
         arguments.html.write_text(page.render(report))
     return report
+
+
+def _file(given: Path | None) -> Path | None:
+    return None if given == Path("-") else given
 
 
 def _scenario(arguments: argparse.Namespace) -> Scenario:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from simulators.arguments import number, whole
 from simulators.errors import FaultError
@@ -19,7 +20,7 @@ a fault: [SENSOR:]KIND[=NUMBER][@FIRST[-[LAST]][/EVERY]], at values counted from
 kinds: """ + ", ".join(faults.FaultKind)
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command to the parser of `vitalveil simulate`."""
     command = commands.add_parser(
         "sensor",
@@ -68,7 +69,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument(
         "--duration", type=_positive, metavar="S", help="seconds to run (default: until stopped)"
     )
-    command.add_argument("--json", action="store_true", help="write the result as one JSON array")
+    command.add_argument("--json", action="store_true", help="write the result as one JSON object")
 
 
 def _add_people(command: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from runtime.command_line import output
 from simulators.errors import PortError
 from simulators.people.people import Person
 from simulators.sensor import show
@@ -45,7 +46,7 @@ async def _play(arguments: argparse.Namespace, worn: Sequence[AssignedSensor]) -
 def _print(worn: Sequence[AssignedSensor], *, as_json: bool) -> None:
     reports = show.report(worn)
     if as_json:
-        print(msgspec.json.encode(reports).decode())
+        output.show({"rows": msgspec.to_builtins(reports)}, as_json=True)
         return
     for one in reports:
         books = one.books

@@ -2,50 +2,52 @@
 
 import asyncio
 import functools
-import json
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
 from runtime import logs, settings
+from runtime.command_line import output
 from runtime.errors import RuntimeSetupError
 from trust import app
 from trust.cli import batch, dispatch, registry
 from trust.cli.arguments import command_line
-from trust.cli.arguments.command_line import CommandLine
+from trust.cli.arguments.command_line import CommandLine, parser
 from trust.cli.command import Command, LocalCommand, Service, SetupCommand
-from trust.cli.format import format_table
 from trust.composition import App
 from trust.config import Settings
 from trust.errors import KeyFileError, PartlyDone, TrustError, Unavailable, UsageError
+
+__all__ = ["main", "parser"]
 
 _PATIENCE_S: Final = 2.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv* names; return the exit code."""
+    output.prepare()
+    given = sys.argv[1:] if argv is None else argv
+    fail = functools.partial(output.fail, "vitalveil trust", as_json="--json" in given)
     try:
-        line = command_line.parse(sys.argv[1:] if argv is None else argv)
+        line = command_line.parse(given)
         command = line.command
         if isinstance(command, LocalCommand):
             arguments = command_line.read(line, standard_input=None)
-            _print(dispatch.show(command.run(arguments)), as_json=line.as_json)
+            output.show(dispatch.show(command.run(arguments)), as_json=line.as_json)
             return 0
         read = settings.load(Settings, program="trust", path=line.config, environ=os.environ)
         logs.configure(read.log.level)
         try:
             return app.guarded(functools.partial(_run, read, command, line))
         except Unavailable as exc:
-            print(f"vitalveil trust: {exc}. {dispatch.remedy(command)}", file=sys.stderr)
+            fail(f"{exc}. {dispatch.remedy(command)}")
             return 1
     except (UsageError, RuntimeSetupError, KeyFileError) as exc:
-        print(f"vitalveil trust: {exc}", file=sys.stderr)
+        fail(exc)
         return 2
     except TrustError as exc:
-        print(f"vitalveil trust: {exc}", file=sys.stderr)
+        fail(exc)
         return 1
 
 
@@ -59,7 +61,7 @@ def _run(
     if isinstance(command, Command):
         return _run_on_vault(read, command, line)
     arguments = command_line.read(line, standard_input=None)
-    _print(dispatch.show(command.run(read, arguments)), as_json=line.as_json)
+    output.show(dispatch.show(command.run(read, arguments)), as_json=line.as_json)
     return 0
 
 
@@ -96,7 +98,7 @@ def _run_on_vault(read: Settings, command: Command[Any, Any], line: CommandLine)
         raise
     finally:
         opened.close()
-    _print(result, as_json=line.as_json)
+    output.show(result, as_json=line.as_json)
     return 1 if result.get("problems") else 0
 
 
@@ -121,17 +123,3 @@ def _ask(warning: str) -> bool:
 
 def _print_line(line: str) -> None:
     print(line, flush=True)
-
-
-def _print(result: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print(msgspec.json.encode(result).decode())
-        return
-    for name, value in result.items():
-        # The result of an erasure or retention has a field of that name too, which is no list.
-        if name == "rows" and isinstance(value, list):
-            continue
-        text = value if isinstance(value, str) else json.dumps(value)
-        print(f"{name.replace('_', ' ')}: {text}")
-    if isinstance(rows := result.get("rows"), list):
-        print(format_table(rows))

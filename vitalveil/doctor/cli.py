@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import datetime as dt
 import os
-import sys
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,8 @@ import psycopg
 from ingest.config import Settings as IngestSettings
 from ingest.config import read_keys
 from ingest.storage.database import DatabaseSettings, connection_string
+from runtime.command_line import output
+from runtime.command_line.parser import Parser
 from runtime.database import postgres
 from runtime.errors import ConfigError, SessionRefused
 from runtime.settings import load
@@ -44,13 +45,15 @@ _MARKS: Final = {Level.SOUND: "ok  ", Level.NOTE: "note", Level.WRONG: "BAD "}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the findings; return 1 if one of them is a fault, otherwise 0."""
-    arguments = _parser().parse_args(argv)
+    output.prepare()
+    arguments = parser().parse_args(argv)
     if not any(value for name, value in vars(arguments).items() if name in _ASKED):
-        print("vitalveil doctor: name at least one thing to check; see --help", file=sys.stderr)
+        problem = "name at least one thing to check; see --help"
+        output.fail("vitalveil doctor", problem, as_json=arguments.json)
         return 2
     found = list(_look(arguments))
     if arguments.json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        output.show({"rows": msgspec.to_builtins(found)}, as_json=True)
     else:
         _print(found, everything=arguments.all)
     return 1 if any(finding.level is Level.WRONG for finding in found) else 0
@@ -59,13 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 _ASKED: Final = ("ingest", "trust", "broker_conf", "broker_acl", "ingest_url", "trust_url")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    whole = Parser(
         prog="vitalveil doctor",
         description="Find faults of an installation, and say how to repair them. The doctor"
         " changes nothing. Exit code 1 means that it has found a fault.",
     )
-    add = parser.add_argument
+    add = whole.add_argument
     add(
         "--ingest", type=Path, metavar="FILE",
         help="settings file of ingest: check its files, database and broker",
@@ -89,8 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         help="least free disk space (default: %(default)s)",
     )  # fmt: skip
     add("--all", action="store_true", help="also show what is in order")
-    add("--json", action="store_true", help="print the findings as one JSON array")
-    return parser
+    add("--json", action="store_true", help=output.JSON_HELP)
+    return whole
 
 
 def _url(text: str) -> str:

@@ -70,7 +70,7 @@ def test_screen_says_when_people_are_invented(
 
     captured = capsys.readouterr()
     assert captured.err.startswith("source: persona ")
-    assert {person["origin"] for person in json.loads(captured.out)} == {"persona"}
+    assert {person["origin"] for person in json.loads(captured.out)["rows"]} == {"persona"}
 
 
 def test_people_are_readable(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

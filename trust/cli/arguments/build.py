@@ -33,7 +33,8 @@ examples:
   vitalveil trust decision withdraw --subject ID --purpose home-monitoring
   vitalveil trust request list --json
 
-Exit codes: 0 done, 1 not done or a problem was found, 2 wrong arguments, settings or key files.
+Exit codes: 0 done, 1 not done or a problem was found, 2 wrong arguments, settings or key files,
+130 stopped at the keyboard.
 """
 
 

@@ -69,8 +69,13 @@ def read(line: CommandLine, *, standard_input: Callable[[], str] | None) -> Argu
         elif option.may_be_standard_input and value == "-":
             if standard_input is None:
                 raise UsageError("standard input is the batch itself: give the --name in its line")
-            values[name] = standard_input()
+            values[name] = _one_line(standard_input())
     return kind(**values)
+
+
+def parser() -> Parser:
+    """Return the parser of the whole command line."""
+    return _parser()
 
 
 def help_pages() -> list[tuple[str, str]]:
@@ -94,6 +99,13 @@ def _pages(parser: Parser, words: tuple[str, ...]) -> list[tuple[str, str]]:
 
 def _given(found: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(found, name) for name in found.entry.arguments.__struct_fields__}
+
+
+def _one_line(text: str) -> str:
+    line = text.rstrip("\r\n")
+    if not _is_text(line):
+        raise UsageError("standard input holds control characters, or is not UTF-8")
+    return line
 
 
 def _is_text(argument: str) -> bool:

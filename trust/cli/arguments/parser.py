@@ -1,28 +1,14 @@
-"""The parser of the command line, whose errors never quote a value."""
+"""The parser of trust's command line: an error is raised, and never quotes a value."""
 
-import argparse
-import re
-from typing import Final, NoReturn
+from typing import NoReturn
 
+from runtime.command_line import parser
 from trust.errors import UsageError
 
-_ARGUMENT: Final = re.compile(r"argument ([^:]+):")
-_MISSING: Final = "the following arguments are required"
 
-
-class Parser(argparse.ArgumentParser):
-    """
-    Raises UsageError instead of exiting, and never quotes a value, which may be a person's
-    name.
-    """
+class Parser(parser.Parser):
+    """Raises UsageError instead of exiting; a batch goes on with its next line."""
 
     def error(self, message: str) -> NoReturn:
-        remedy = f" See `{self.prog} --help`."
-        found = _ARGUMENT.match(message)
-        if message.startswith(_MISSING):
-            raise UsageError(f"{message}.{remedy}")
-        if found and found.group(1).startswith("-"):
-            raise UsageError(f"the value of {found.group(1)} is missing or wrong.{remedy}")
-        if found:
-            raise UsageError(f"there is no such {found.group(1).lower()}.{remedy}")
-        raise UsageError(f"there are arguments that the command does not take.{remedy}")
+        """Raise UsageError with the sentence of *message*."""
+        raise UsageError(self.sentence(message))

@@ -174,7 +174,7 @@ def test_doctor_of_a_gateway_without_a_broker(
     assert cli.doctor(settings, as_json=False) == 1
     assert "bad      broker" in capsys.readouterr().out
     assert cli.doctor(settings, as_json=True) == 1
-    found = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
+    found = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)["rows"]}
     assert found["keys"]["verdict"] == "ok"
     assert found["spool"]["verdict"] == "ok"
     assert found["agent"]["text"] == "the agent is not running"

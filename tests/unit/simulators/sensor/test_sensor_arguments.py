@@ -19,7 +19,7 @@ def test_list_shows_what_would_be_on_the_air(
     assert main(["sensor", *arguments]) == 0
 
     captured = capsys.readouterr()
-    shown = json.loads(captured.out)
+    shown = json.loads(captured.out)["rows"]
     assert [one["kind"] for one in shown] == ["strap", "meter"]
     assert all(int(one["address"][:2], 16) >= 0xC0 for one in shown)
     assert captured.err.startswith("source: persona ")

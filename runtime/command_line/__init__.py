@@ -1,0 +1,1 @@
+"""What all commands share: their parsers, tables, JSON output, and completion in a shell."""
