@@ -83,8 +83,8 @@ PYTHON: Final = Software(
     newest=(3, 13),
     tried=(
         "3.11 (Debian 12): all tests",
-        "3.13 (Debian 13, Raspberry Pi OS): all unit tests, and the tests with servers of agent,"
-        " trust, ingest and operation",
+        "3.13 (Debian 13, Raspberry Pi OS): all unit tests; tests with servers of trust, ingest,"
+        " the agent and its radio",
     ),
     untried="3.12, which the container image has; builds without the global interpreter lock",
 )
