@@ -17,8 +17,10 @@ A measurement that is not kept is not an error but a `wire.refusals.Refusal`. No
 value, a handle or the address of a sensor.
 """
 
+from runtime.errors import Explained
 
-class EdgeAgentError(Exception):
+
+class EdgeAgentError(Explained):
     """A failure of the agent or of something that it depends on."""
 
 
@@ -59,7 +61,8 @@ class DeskUnavailable(EdgeAgentError):
 
     def __init__(self, cause: str) -> None:
         super().__init__(
-            f"the enrolment service did not answer as it should ({cause}). Try again later"
+            f"the enrolment service did not answer as it should: {cause.rstrip('.')}."
+            " Try again later"
         )
 
 

@@ -19,6 +19,7 @@ from ingest.storage import reopening
 from ingest.storage.database import DatabaseSettings, connection_string
 from ingest.storage.migrate import migrate
 from runtime import files
+from runtime.causes.files import of_file
 from runtime.command_line import output
 from runtime.command_line.parser import EXIT_CODES, Parser
 from runtime.database.postgres import read_secret
@@ -39,10 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.fail("vitalveil ingest", error, as_json=arguments.json)
         return 2
     except StoreError as error:
-        problem = (
-            f"the database cannot be used: {str(error).rstrip('.')}. Check the connection string,"
-            " the password file and the server's log."
-        )
+        problem = f"the database cannot be used: {error}"
         output.fail(f"vitalveil ingest {arguments.command}", problem, as_json=arguments.json)
         return 1
     except RuntimeSetupError as error:
@@ -254,7 +252,7 @@ def _keygen(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             key="--out",
             source=str(folder),
-            problem=f"the key pair cannot be written there ({type(error).__name__})",
+            problem=f"the key pair cannot be written there: {of_file(error).text}",
             remedy="Name a folder that can be written to and that holds no key yet.",
         ) from None
     _show({name: str(folder / name) for name in pair}, arguments)

@@ -18,7 +18,8 @@ from ingest.storage.database import DatabaseSettings
 from ingest.storage.monitor import MonitorSettings
 from ingest.storage.quarantine import QuarantineLimits
 from ingest.values.batch import FlushLimits
-from runtime.errors import ConfigError
+from runtime import files
+from runtime.errors import ConfigError, unusable
 from runtime.settings import BrokerSettings, HttpSettings, LogSettings, Seconds
 
 
@@ -81,25 +82,19 @@ def read_keys(settings: KeySettings) -> list[X25519PrivateKey]:
 
 
 def _read_key(path: Path, key: str) -> X25519PrivateKey:
-    def refused(problem: str, remedy: str) -> ConfigError:
-        return ConfigError(key=key, source=str(path), problem=problem, remedy=remedy)
-
     try:
-        if path.stat().st_mode & 0o077:
-            raise refused("other users may read the file", f"Run: chmod 600 {path}")
-        data = path.read_bytes()
+        data = files.read_secret(path)
     except OSError as exc:
-        raise refused(
-            f"the file cannot be read ({type(exc).__name__})",
-            "Check the path and its permissions, or make a key with: vitalveil ingest keygen.",
-        ) from None
+        raise unusable(path, exc, key=key) from None
     try:
         found = serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError):
         found = None
     if not isinstance(found, X25519PrivateKey):
-        raise refused(
-            "the file holds no X25519 private key in PEM",
-            "Make a key with: vitalveil ingest keygen.",
+        raise ConfigError(
+            key=key,
+            source=str(path),
+            problem="the file holds no X25519 private key in PEM",
+            remedy="Make a key with: vitalveil ingest keygen.",
         )
     return found

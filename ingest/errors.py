@@ -14,8 +14,10 @@ A fault of an agent is not an error but a value, `values.outcome.Reason`. No mes
 value, a handle, an agent or an address.
 """
 
+from runtime.errors import Explained
 
-class IngestError(Exception):
+
+class IngestError(Explained):
     """Base of the errors of ingest."""
 
 
@@ -24,7 +26,7 @@ class StoreError(IngestError):
     The database did not carry out a request.
 
     Args:
-        cause: The type of the library's error and its SQLSTATE, without the error's text.
+        cause: What happened and what to do, in our words: not the text of the library.
     """
 
     def __init__(self, cause: str) -> None:

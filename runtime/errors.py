@@ -1,15 +1,29 @@
 """
 Errors that prevent a process from starting. The operator must repair the cause.
 
-* RuntimeSetupError
-    * ConfigError       (a setting is wrong: exit with code 2)
-    * SessionRefused    (a session with the database lacks a setting that is needed)
+* Explained
+    * RuntimeSetupError
+        * ConfigError       (a setting is wrong: exit with code 2)
+        * SessionRefused    (a session with the database lacks a setting that is needed)
 
-A message names the setting, the source of its value and the remedy, never the value itself.
+The errors of each program have the base `Explained` too. The message of a ConfigError names the
+setting, the source of its value and the remedy, never the value itself.
 """
 
+from pathlib import Path
 
-class RuntimeSetupError(Exception):
+from runtime.causes.files import of_file
+
+
+class Explained(Exception):
+    """
+    An error whose text may be shown and logged: what happened, where, and what to do.
+
+    The text holds no secret, no health value, and no name or address of a person or a sensor.
+    """
+
+
+class RuntimeSetupError(Explained):
     """Base of the errors that prevent a process from starting."""
 
 
@@ -33,6 +47,18 @@ class ConfigError(RuntimeSetupError):
         self.source = source
         self.problem = problem
         self.remedy = remedy
+
+
+def unusable(path: Path, error: OSError | UnicodeDecodeError, *, key: str) -> ConfigError:
+    """Return the error that says why the file *path*, which the setting *key* names, fails."""
+    if isinstance(error, UnicodeDecodeError):
+        problem, remedy = "the file is not text in UTF-8", "Write it again as UTF-8."
+    else:
+        cause = of_file(error)
+        problem, remedy = cause.text, cause.remedy
+        if error.errno is not None:
+            problem = f"the file cannot be used: {problem}"
+    return ConfigError(key=key, source=str(path), problem=problem, remedy=remedy)
 
 
 class SessionRefused(RuntimeSetupError):

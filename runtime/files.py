@@ -1,5 +1,9 @@
 """
-Writes files with secrets, certificates and state, atomically and safely.
+Writes files with secrets, certificates and state, atomically and safely; reads secrets.
+
+Who may read a secret: its owner, who is the user of this process or root. A file that belongs to
+root may also be readable by its group: that is how root hands a secret to a program (a credential
+of systemd, a secret of Kubernetes), and it is the rule of PostgreSQL and libpq for private keys.
 
 A file is written completely or not at all. An attacker who can put files into the folder gains
 nothing: no symbolic link is followed, no file is written that another user could have opened
@@ -8,6 +12,7 @@ first byte on, independent of the umask.
 """
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -15,9 +20,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from runtime.causes.cause import Cause
+
 SECRET: Final = 0o600
 PUBLIC: Final = 0o644
 
+_OF_OTHERS: Final = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
+"""Rights that only the owner of a secret may have, even if root hands it to a group."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,6 +34,71 @@ _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_C
 
 class UnsafePlace(OSError):
     """It is not safe to write to this folder or file; the message is a clause with the remedy."""
+
+
+class ExposedSecret(OSError):
+    """Users other than its owner have rights to a secret file; `cause` says which, and the fix."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def read_secret(path: Path) -> bytes:
+    """
+    Return the bytes of the secret file *path*.
+
+    Raises:
+        ExposedSecret: Users other than its owner may read or write the file.
+        OSError: The file cannot be read.
+    """
+    with _secret(path) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as file:
+        return file.read()
+
+
+def check_secret(path: Path) -> None:
+    """
+    Check who may read the secret file *path*, for a library that opens the file itself.
+
+    Raises:
+        ExposedSecret: Users other than its owner may read or write the file.
+        OSError: The file cannot be read.
+    """
+    with _secret(path):
+        pass
+
+
+@contextlib.contextmanager
+def _secret(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check_secret(os.fstat(descriptor), path)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _check_secret(known: os.stat_result, path: Path) -> None:
+    if stat.S_ISDIR(known.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    mode, user = stat.S_IMODE(known.st_mode), os.geteuid()
+    if known.st_uid not in (0, user) and user != 0:
+        raise _exposed(
+            "the file belongs to another user, who may read it",
+            f"Give {path} to the user of this program with chown, and run: chmod 600 {path}",
+        )
+    # To a process of root, a file of root and of root's group is an ordinary file of its own.
+    is_handed_over = known.st_uid == 0 and (user != 0 or known.st_gid != 0)
+    if rights := mode & (_OF_OTHERS if is_handed_over else _OF_OTHERS | stat.S_IRGRP):
+        act = "read" if rights & (stat.S_IRGRP | stat.S_IROTH) else "write or run"
+        raise _exposed(
+            f"other users may {act} the file (its mode is {mode:04o})",
+            f"Run: chmod 600 {path}",
+        )
+
+
+def _exposed(problem: str, remedy: str) -> ExposedSecret:
+    return ExposedSecret(Cause(problem, remedy, True))
 
 
 def write(path: Path, content: bytes, *, mode: int = SECRET, replace: bool = True) -> None:

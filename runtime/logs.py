@@ -2,8 +2,9 @@
 Logs: one JSON object on each line, with an `action` from a closed set and fields.
 
 Promise P10: no line holds a health value, a pseudonym, an address or a name. A log call therefore
-takes an action and plain fields, never a sentence with values. Of an exception, only the type (and
-SQLSTATE) is written; of a library's record, only its source line and its template without the
+takes an action and plain fields, never a sentence with values. Of an exception of our own, its
+text is written, which holds no such thing; of any other, its cause in our words
+(`runtime.causes`); of a library's record, only its source line and its template without the
 arguments.
 """
 
@@ -12,6 +13,9 @@ import json
 import logging
 import sys
 from typing import Any, Final, TextIO
+
+from runtime.causes.explain import explain
+from runtime.errors import Explained
 
 _OURS: Final = "vitalveil."
 Field = bool | int | float | str | None
@@ -64,11 +68,22 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=True)
 
 
-def describe(error: BaseException) -> str:
-    """Return what is safe to show of *error*: its type, and its SQLSTATE if it has one."""
-    sqlstate = getattr(error, "sqlstate", None)
-    kind = type(error).__name__
-    return f"{kind} {sqlstate}" if isinstance(sqlstate, str) else kind
+def describe(error: BaseException, *, peer: str = "the server") -> str:
+    """
+    Return what is safe to show of *error*, in words: the cause, and what to do.
+
+    Our own errors hold nothing that may not be shown. The text of a library is never passed on.
+
+    Args:
+        error: The error.
+
+        peer: The other side of a connection, with its article: `the broker`.
+    """
+    if isinstance(error, Explained):
+        return str(error)
+    if (cause := explain(error, peer)) is not None:
+        return str(cause)
+    return f"an error that is not foreseen ({type(error).__name__}): please report it as a bug"
 
 
 def configure(level: str, *, stream: TextIO | None = None) -> None:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, unusable
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -129,12 +129,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(
-            key="--config",
-            source=str(path),
-            problem=f"the file cannot be read ({type(exc).__name__})",
-            remedy="Check the path and its permissions.",
-        ) from None
+        raise unusable(path, exc, key="--config") from None
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:

@@ -13,7 +13,7 @@ from runtime.settings import TlsSettings
 from runtime.tls import client_context
 
 _log = Log("identity")
-_Stamp = list[tuple[int, int] | None]
+_Stamp = list[tuple[int, int, int] | None]
 
 
 class TlsIdentity:
@@ -40,7 +40,7 @@ class TlsIdentity:
                 self._context = client_context(self._settings, section="broker.tls")
                 _log.info("identity_renewed")
             except ConfigError as exc:
-                _log.error("identity_not_renewed", key=exc.key)
+                _log.error("identity_not_renewed", key=exc.key, why=str(exc))
         return self._context
 
     def is_changed(self) -> bool:
@@ -52,9 +52,10 @@ class TlsIdentity:
         return [_stamp(path) for path in (files.ca_file, files.certificate_file, files.key_file)]
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
         stat = path.stat()
     except OSError:
         return None
-    return stat.st_mtime_ns, stat.st_ino
+    # The mode as well: a key that was refused for its mode is read again once that is repaired.
+    return stat.st_mtime_ns, stat.st_ino, stat.st_mode

@@ -11,6 +11,10 @@ VAULT: Final = "vv_trust"
 """The only role that may connect to the vault."""
 
 
+STARTING: Final = ("vv_ingest", "vv_trust")
+"""The roles of programs, which look at the telemetry database's migrations when they start."""
+
+
 def let_in(connection: psycopg.Connection, role: str, password: str) -> None:
     """
     Allow *role* to log in with *password*.

@@ -1,5 +1,6 @@
 """The migrations of each database, from the folders of this package."""
 
+import functools
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,28 @@ def telemetry(*, variant: str) -> list[Migration]:
         MigrationError: A file of the package is missing or has a wrong name.
     """
     return migrations.read(_TELEMETRY, variant=variant)
+
+
+@functools.cache
+def telemetry_numbers() -> frozenset[int]:
+    """
+    Return the numbers of the migrations of the telemetry database; both variants have the same.
+
+    Raises:
+        MigrationError: A file of the package is missing or has a wrong name.
+    """
+    return frozenset(step.number for step in telemetry(variant="native"))
+
+
+@functools.cache
+def vault_numbers() -> frozenset[int]:
+    """
+    Return the numbers of the migrations of the vault.
+
+    Raises:
+        MigrationError: A file of the package is missing or has a wrong name.
+    """
+    return frozenset(step.number for step in vault())
 
 
 def vault() -> list[Migration]:

@@ -12,6 +12,7 @@ from runtime.certificates import Certificates
 from runtime.errors import RuntimeSetupError
 from runtime.logs import Log, describe
 from runtime.process import stop_requested
+from trust import startup
 from trust.composition import App, Trust, build_lease_publisher, build_rounds, now
 from trust.config import Settings
 from trust.domain.units import Cause
@@ -88,6 +89,10 @@ async def _serve(
     settings: Settings, keys: FileKeys, lease_publisher: LeasePublisher, metrics: Metrics
 ) -> None:
     async with stop_requested() as stop:
+        if not await startup.wait(
+            settings, stop, count=lambda what: metrics.failures.labels(what).inc()
+        ):
+            return
         opened, verifying = Trust(settings, keys), Trust(settings, keys)
         maintenance = Maintenance(
             opened.stores,

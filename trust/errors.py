@@ -31,8 +31,10 @@ Errors of trust.
 No message holds a name, an address of a sensor, a handle or a pseudonym.
 """
 
+from runtime.errors import Explained
 
-class TrustError(Exception):
+
+class TrustError(Explained):
     """The base of all errors of trust: a request could not be carried out."""
 
 
@@ -239,7 +241,7 @@ class Unavailable(TrustError):
     what = "a server"
 
     def __init__(self, cause: str, *, is_of_a_row: bool = False) -> None:
-        super().__init__(f"{self.what} did not do its part ({cause})")
+        super().__init__(f"{self.what} cannot be used: {cause}")
         self.cause = cause
         self.is_of_a_row = is_of_a_row
 

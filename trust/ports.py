@@ -111,7 +111,12 @@ class Channel(Protocol):
         ...
 
     async def hear(self, heard: Callable[[str, bytes], None]) -> None:
-        """Call *heard* with topic and payload of each state until the connection is lost."""
+        """
+        Call *heard* with topic and payload of each state.
+
+        Raises:
+            BrokerUnavailable: The connection ended, with the cause.
+        """
         ...
 
 

@@ -8,6 +8,7 @@ from runtime import http
 from runtime.errors import ConfigError
 from runtime.logs import Log
 from runtime.process import stop_requested
+from trust import startup
 from trust.composition import App
 from trust.config import ServeSettings, Settings
 from trust.enrolment import api, https_server
@@ -56,6 +57,8 @@ def run(settings: Settings) -> int:
 
     async def serve() -> None:
         async with stop_requested() as stop:
+            if not await startup.wait(settings, stop):
+                return
             await https_server.serve(application, chosen, stop)
 
     try:

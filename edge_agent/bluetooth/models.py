@@ -22,7 +22,7 @@ import msgspec
 from edge_agent.bluetooth.errors import SensorRefused
 from edge_agent.bluetooth.radio.client import Link
 from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, unusable
 
 DEVICE_INFORMATION: Final = 0x180A
 MODEL_NUMBER: Final = 0x2A24
@@ -40,11 +40,13 @@ def read(path: Path) -> Models:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         return msgspec.convert(tables, dict[str, Quirks])
-    except (OSError, ValueError, msgspec.ValidationError) as exc:
+    except OSError as exc:
+        raise unusable(path, exc, key="sensors.bluetooth.quirks_file") from None
+    except (ValueError, msgspec.ValidationError):
         raise ConfigError(
             key="sensors.bluetooth.quirks_file",
             source=str(path),
-            problem=f"the file does not describe models of sensors ({type(exc).__name__})",
+            problem="the file does not describe models of sensors",
             remedy="Write a TOML table for each model, with quirks as keys.",
         ) from None
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from socket import create_connection, gaierror
+from socket import create_connection
 from typing import Final
 
 import msgspec
@@ -28,6 +28,7 @@ from edge_agent.spool import database_file, inspection, lock, verification
 from edge_agent.values.receipt_faults import ReceiptFault
 from edge_agent.values.timekeeping import may_measure
 from runtime import supported
+from runtime.causes.explain import explain
 from runtime.errors import ConfigError
 from runtime.logs import describe
 from runtime.supported import Software, Support, Version
@@ -236,7 +237,7 @@ def _broker(settings: AgentSettings) -> tuple[Severity, str]:
         ):
             return _greeted(secure)
     except OSError as exc:
-        return Severity.BAD, _why(exc)
+        return Severity.BAD, str(explain(exc, "the broker"))
 
 
 def _greeted(broker: ssl.SSLSocket) -> tuple[Severity, str]:
@@ -284,24 +285,6 @@ def judge_receipts(metrics: str) -> tuple[Severity, str]:
             " before the gateways; until then the spool keeps everything"
         )
     return Severity.OK, "all receipts that came were proved by ingest"
-
-
-def _why(error: OSError) -> str:
-    """Return why the broker cannot be reached, and what to check."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            return f"the certificate of the broker is not trusted ({error.verify_message})"
-        case ssl.SSLError():
-            return (
-                f"the broker rejects our certificate, or does not speak TLS 1.3 ({error.reason})"
-            )
-        case gaierror():
-            return "the name in broker.host cannot be resolved: check it, and the network's DNS"
-        case ConnectionRefusedError():
-            return "the machine of the broker answers, but nothing listens on broker.port"
-        case TimeoutError():
-            return f"no answer within {_CONNECT_S:.0f} s: check the network and the firewall"
-    return describe(error)
 
 
 def _sensors(settings: AgentSettings) -> tuple[Severity, str]:

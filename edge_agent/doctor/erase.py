@@ -13,6 +13,7 @@ from edge_agent.config import AgentSettings
 from edge_agent.enrolment.credentials import unfinished
 from edge_agent.errors import SpoolError
 from edge_agent.spool import database_file, lock
+from runtime.logs import describe
 
 
 def erase(settings: AgentSettings, *, keep_identity: bool = False) -> int:
@@ -51,4 +52,4 @@ def _erase(path: Path) -> None:
     try:
         database_file.erase(path)
     except OSError as exc:
-        raise SpoolError(f"be erased ({type(exc).__name__}): {path}") from None
+        raise SpoolError(f"be erased: {path}: {describe(exc)}") from None

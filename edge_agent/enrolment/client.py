@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from edge_agent.errors import DeskRefused, DeskUnavailable
+from runtime import files
+from runtime.causes.explain import explain
+from runtime.causes.files import of_file
+from runtime.causes.tls import of_tls
+from runtime.logs import describe
 
+_PEER: Final = "the enrolment service"
 _TIMEOUT_S: Final = 30.0
 _MAX_ANSWER_BYTES: Final = 65_536
 
@@ -44,13 +50,17 @@ def tls_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
+        if key_file is not None:
+            files.check_secret(key_file)
         context.load_verify_locations(ca_file)
         if certificate_file is not None:
             context.load_cert_chain(certificate_file, key_file)
-    except (OSError, ssl.SSLError) as exc:
+    except ssl.SSLError:
         raise DeskRefused(
-            f"a TLS certificate or key file cannot be used ({type(exc).__name__})"
+            "a certificate or key file does not hold PEM, or the key is of another certificate"
         ) from None
+    except OSError as exc:
+        raise DeskRefused(f"a certificate or key file cannot be used: {of_file(exc)}") from None
     return context
 
 
@@ -73,15 +83,16 @@ def ask(url: str, path: str, body: msgspec.Struct, *, context: ssl.SSLContext) -
         )
         response = connection.getresponse()
         answer = response.read(_MAX_ANSWER_BYTES)
-    except ssl.SSLCertVerificationError:
-        raise DeskRefused(
-            "the certificate of the enrolment service is not from this CA, or is for another name"
-        ) from None
+    except ssl.SSLCertVerificationError as exc:
+        raise DeskRefused(str(of_tls(exc, _PEER))) from None
     except UnicodeError:
         # A host name that DNS cannot hold: a label that is empty or too long.
         raise _not_a_url() from None
-    except (OSError, http.client.HTTPException) as exc:
-        raise DeskUnavailable(type(exc).__name__) from None
+    except OSError as exc:
+        cause = explain(exc, _PEER)
+        raise DeskUnavailable(describe(exc) if cause is None else str(cause)) from None
+    except http.client.HTTPException:
+        raise DeskUnavailable("the answer is not HTTP, so another program listens there") from None
     finally:
         connection.close()
     return _bundle(response.status, answer)

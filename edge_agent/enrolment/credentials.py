@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from edge_agent.errors import CredentialError
 from runtime import files
+from runtime.causes.files import of_file
 from runtime.errors import ConfigError
 
 Private = Ed25519PrivateKey | X25519PrivateKey
@@ -33,7 +34,7 @@ def write(path: Path, content: bytes, *, private: bool) -> None:
     except files.UnsafePlace as exc:
         raise CredentialError(path.name, f"cannot be written safely ({exc})") from None
     except OSError as exc:
-        raise CredentialError(path.name, f"cannot be written ({type(exc).__name__})") from None
+        raise CredentialError(path.name, f"cannot be written: {of_file(exc)}") from None
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
@@ -91,8 +92,10 @@ def certificate(path: Path) -> x509.Certificate:
     """
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError) as exc:
-        raise CredentialError(path.name, f"is no certificate ({type(exc).__name__})") from None
+    except OSError as exc:
+        raise CredentialError(path.name, f"cannot be read: {of_file(exc)}") from None
+    except ValueError:
+        raise CredentialError(path.name, "holds no certificate in PEM") from None
 
 
 def check_owner(certificate_file: Path, *, agent: str) -> None:
@@ -165,7 +168,7 @@ def settle(certificate_file: Path, key_file: Path) -> bool:
         waiting.replace(key_file)
         files.sync_folder(key_file.parent)
     except OSError as exc:
-        raise CredentialError(key_file.name, f"cannot be moved ({type(exc).__name__})") from None
+        raise CredentialError(key_file.name, f"cannot be moved: {of_file(exc)}") from None
     return True
 
 
@@ -180,6 +183,8 @@ def is_pair(certificate_pem: bytes, key: object) -> bool:
 
 def _read(path: Path) -> object:
     try:
-        return serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as exc:
-        raise CredentialError(path.name, f"is no private key ({type(exc).__name__})") from None
+        return serialization.load_pem_private_key(files.read_secret(path), password=None)
+    except OSError as exc:
+        raise CredentialError(path.name, f"cannot be read: {of_file(exc)}") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise CredentialError(path.name, "holds no private key in PEM") from None

@@ -15,6 +15,7 @@ from cryptography import x509
 from edge_agent.enrolment import client, credentials
 from edge_agent.enrolment.client import Bundle
 from edge_agent.errors import CredentialError, DeskRefused
+from runtime.causes.files import of_file
 from runtime.settings import TlsSettings
 
 _RENEW_PATH: Final = "/v1/renew"
@@ -57,7 +58,7 @@ def enrol(*, token: str, url: str, ca_file: Path, out: Path) -> str:
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
-        raise CredentialError(out.name, f"cannot be made ({type(exc).__name__})") from None
+        raise CredentialError(out.name, f"cannot be made: {of_file(exc)}") from None
     key = credentials.signing_key(out / "agent.key")
     lease_key = credentials.lease_key(out / "lease.key")
     # The same request each time: Ed25519 signs without randomness.

@@ -1,6 +1,6 @@
 """Read the agent's keys from their files. Errors name the file, never its content."""
 
-import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from edge_agent.config import KeySettings
-from runtime.errors import ConfigError
+from runtime import files
+from runtime.errors import ConfigError, unusable
 from wire import agreement
 from wire.agreement import Agreement
 from wire.errors import WeakKey
@@ -63,14 +64,7 @@ def _public(name: str, path: Path) -> PublicKeyTypes:
 
 
 def _private(name: str, path: Path) -> X25519PrivateKey:
-    data = _read(name, path)
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigError(
-            key=name,
-            source=str(path),
-            problem="users other than its owner may read or write the file",
-            remedy="Run chmod 600 on it.",
-        )
+    data = _read(name, path, read=files.read_secret)
     try:
         key = serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -80,16 +74,11 @@ def _private(name: str, path: Path) -> X25519PrivateKey:
     return key
 
 
-def _read(name: str, path: Path) -> bytes:
+def _read(name: str, path: Path, *, read: Callable[[Path], bytes] = Path.read_bytes) -> bytes:
     try:
-        return path.read_bytes()
+        return read(path)
     except OSError as exc:
-        raise ConfigError(
-            key=name,
-            source=str(path),
-            problem=f"the file cannot be read ({type(exc).__name__})",
-            remedy="Check the path and its permissions.",
-        ) from None
+        raise unusable(path, exc, key=name) from None
 
 
 def _not_a(name: str, path: Path, kind: str) -> ConfigError:

@@ -195,6 +195,4 @@ class Leases:
                 sealed, agent=self._agent, trust_key=self._trust_key, agent_key=self._agent_key
             )
         except WireError as exc:
-            raise LeaseRefused(
-                f"the lease cannot be verified or read ({type(exc).__name__})"
-            ) from None
+            raise LeaseRefused(f"the lease cannot be verified or read: {exc}") from None

@@ -20,6 +20,7 @@ from msgspec import Meta
 
 from edge_agent.sources.lines import LineSplitter
 from edge_agent.values.measurement import Measurement
+from runtime.causes.files import of_file
 from runtime.errors import ConfigError
 from runtime.logs import Log
 from wire.quantities import BY_NAME, Quantity, round_half_even
@@ -121,7 +122,7 @@ class RecordedSensors:
             raise ConfigError(
                 key="sensors.recorded_socket",
                 source=str(path),
-                problem=f"the socket cannot be made ({exc.strerror or type(exc).__name__})",
+                problem=f"the socket cannot be made: {of_file(exc).text}",
                 remedy="Choose a path of at most 107 bytes in a folder that is writable.",
             ) from None
         try:

@@ -10,6 +10,7 @@ from edge_agent.errors import SpoolError
 from edge_agent.ports import Amount, SpoolStats
 from edge_agent.spool import database_file
 from edge_agent.values.priority import Priority
+from runtime.logs import describe
 
 _RECENT = (
     "SELECT count(*), coalesce(sum(observations), 0), coalesce(sum(length(payload)), 0),"
@@ -101,4 +102,4 @@ def look(folder: Path) -> SpoolView:
             db.execute("BEGIN")  # All queries see the same state.
             return SpoolView(read_spool_id(db), read_stats(db), read_totals(db), read_gaps(db))
     except (sqlite3.Error, TypeError, ValueError) as exc:
-        raise SpoolError(f"be read ({type(exc).__name__})") from None
+        raise SpoolError(f"be read: {describe(exc)}") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_agent.errors import SpoolError, StateInUse
+from runtime.logs import describe
 
 NAME: Final = "lock"
 
@@ -25,7 +26,7 @@ def hold(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
-        raise SpoolError(f"be locked ({type(exc).__name__})") from None
+        raise SpoolError(f"be locked: {describe(exc)}") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,6 +9,7 @@ from edge_agent.errors import SpoolError
 from edge_agent.spool import database_file
 from edge_agent.spool import repair as spool_repair
 from edge_agent.spool.repair import Repair
+from runtime.logs import describe
 
 
 class Opened(msgspec.Struct):
@@ -48,5 +49,5 @@ def open_file(folder: Path, *, new_spool_id: bytes, key_check: bytes) -> Opened:
         repair = spool_repair.repair(path, new_spool_id=new_spool_id, key_check=key_check)
         connection = database_file.connect(path)
     except (OSError, sqlite3.Error) as exc:
-        raise SpoolError(f"be opened ({type(exc).__name__})") from None
+        raise SpoolError(f"be opened: {describe(exc)}") from None
     return Opened(folder, connection, repair)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from edge_agent.errors import SpoolError, SpoolFull
+from runtime.logs import describe
 
 T = TypeVar("T")
 
@@ -30,10 +31,8 @@ class SpoolThread:
             return await asyncio.shield(future)
         except sqlite3.Error as exc:
             if exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-                raise SpoolFull("keep more, because the disk is full. Free some space") from None
-            raise SpoolError(
-                f"be read or written ({exc.sqlite_errorname}). Check the disk"
-            ) from None
+                raise SpoolFull(f"keep more: {describe(exc)}") from None
+            raise SpoolError(f"be read or written: {describe(exc)}") from None
 
     def close(self) -> None:
         """End the thread after its current call."""

@@ -9,6 +9,7 @@ import msgspec
 from edge_agent.errors import SpoolError
 from edge_agent.spool import database_file
 from edge_agent.spool.inspection import read_spool_id, read_stats, read_totals
+from runtime.logs import describe
 from wire.envelope import decode_envelope
 from wire.errors import WireError
 
@@ -39,7 +40,7 @@ def verify(folder: Path) -> VerificationResult:
             db.execute("BEGIN")
             return VerificationResult(*_check(db))
     except (sqlite3.Error, TypeError) as exc:
-        raise SpoolError(f"be verified ({type(exc).__name__})") from None
+        raise SpoolError(f"be verified: {describe(exc)}") from None
 
 
 def _check(db: sqlite3.Connection) -> tuple[int, list[str]]:
@@ -70,7 +71,7 @@ def _problem(sequence: int, payload: bytes, spool_id: bytes, next_sequence: int)
     try:
         envelope = decode_envelope(payload)
     except WireError as exc:
-        return type(exc).__name__
+        return str(exc)
     if (envelope.spool_id, envelope.sequence) != (spool_id, sequence):
         return "it is another's"
     return None if sequence < next_sequence else "its sequence was never given out"

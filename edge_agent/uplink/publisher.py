@@ -14,6 +14,7 @@ import aiomqtt
 
 from edge_agent.errors import BrokerError
 from edge_agent.ports import Connection, Downlink
+from runtime.logs import describe
 from runtime.settings import BrokerSettings
 from runtime.tls_identity import TlsIdentity
 from wire import topics
@@ -42,6 +43,21 @@ class _Client(aiomqtt.Client):
         # Neither aiomqtt nor paho honours it, and a broker closes a connection that exceeds it.
         self.receive_max = getattr(properties, "ReceiveMaximum", _MAX_IN_FLIGHT)
         super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_disconnect(
+        self,
+        client: Any,
+        userdata: Any,
+        flags: Any,
+        reason_code: Any,
+        properties: Any = None,
+    ) -> None:
+        # aiomqtt ignores this before the CONNACK, and would wait for it until its timeout.
+        if not self._connected.done():
+            code = reason_code if flags.is_disconnect_packet_from_server else None
+            self._connected.set_exception(aiomqtt.MqttCodeError(code))
+            return
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
 
 class AiomqttConnection:
@@ -147,4 +163,4 @@ def _heed_cancellation() -> None:
 
 def _broker_error(what: str, exc: Exception) -> BrokerError:
     # Without its text, which may name the host or the message.
-    return BrokerError(f"{what} failed ({type(exc).__name__})")
+    return BrokerError(f"{what} failed: {describe(exc, peer='the broker')}")

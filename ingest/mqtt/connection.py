@@ -17,6 +17,8 @@ from ingest.mqtt.packets import MAX_PACKET_BYTES, PacketReader
 from ingest.mqtt.session import SessionSettings
 from ingest.mqtt.window import Window
 from ingest.values.delivery import Delivery
+from runtime.causes import mqtt as causes
+from runtime.logs import describe
 from wire import topics
 
 _SUBSCRIBE_ID: Final = 1
@@ -105,7 +107,12 @@ class Connection(asyncio.Protocol):
         self._ping()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._finish(ConnectionLost("The connection to the broker was closed."))
+        if exc is not None and not isinstance(exc, ConnectionError):
+            self._finish(ConnectionLost(describe(exc, peer="the broker")))
+        else:
+            self._finish(
+                ConnectionLost(str(causes.CLOSED if self._in_flight_limit else causes.UNANSWERED))
+            )
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
@@ -148,9 +155,7 @@ class Connection(asyncio.Protocol):
             case mqtt5.PingRespPacket():
                 pass
             case mqtt5.DisconnectPacket():
-                raise ConnectionLost(
-                    f"The broker closed the connection with reason {packet.reason_code.name}."
-                )
+                raise ConnectionLost(str(causes.of_reason(int(packet.reason_code))))
             case _:
                 raise ProtocolViolation("The broker sent a packet that only a client may send.")
 
@@ -173,9 +178,7 @@ class Connection(asyncio.Protocol):
 
     def _take_connack(self, packet: mqtt5.ConnAckPacket) -> None:
         if packet.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
-            raise ConnectionLost(
-                f"The broker refused the connection with reason {packet.reason_code.name}."
-            )
+            raise ConnectionLost(str(causes.of_reason(int(packet.reason_code))))
         if self._in_flight_limit:
             raise ProtocolViolation("The broker sent a second CONNACK.")
         self._in_flight_limit = min(packet.receive_max, _MAX_IN_FLIGHT)
@@ -203,7 +206,10 @@ class Connection(asyncio.Protocol):
     def _take_suback(self, packet: mqtt5.SubAckPacket) -> None:
         codes = packet.reason_codes
         if not codes or not all(code in _GRANTED for code in codes):
-            raise ConnectionLost("The broker refused a subscription.")
+            refused = next(
+                (int(code) for code in codes if code not in _GRANTED), causes.UNSPECIFIED
+            )
+            raise ConnectionLost(f"the broker refused a subscription: {causes.of_reason(refused)}")
         if not self.subscribed.done():
             self.subscribed.set_result(self._session_present)
 
@@ -256,7 +262,7 @@ class Connection(asyncio.Protocol):
         """Send PINGREQ, or end the connection if the broker is silent [MQTT-3.1.2-20]."""
         silent_s = self._loop.time() - self._heard_at
         if not self._is_paused and silent_s > 1.5 * self._keep_alive_s:
-            self._finish(ConnectionLost("The broker was silent for 1.5 keep-alive intervals."))
+            self._finish(ConnectionLost(str(causes.SILENT)))
             return
         if self._in_flight_limit:
             self._write(mqtt5.PingReqPacket().write())

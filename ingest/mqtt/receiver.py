@@ -77,7 +77,7 @@ class MqttReceiver:
                     if not self._is_stopping:
                         _log.warning("broker_lost", why=str(lost), generation=self.generation)
                 except (OSError, TimeoutError) as error:
-                    _log.warning("broker_unreachable", error=describe(error))
+                    _log.warning("broker_unreachable", error=describe(error, peer="the broker"))
                 self._set_live(False)
                 self._reset_backoff()
                 if not self._is_stopping:

@@ -85,11 +85,12 @@ async def mapped_errors() -> AsyncIterator[None]:
 
 def store_error(error: psycopg.Error) -> StoreError:
     """Return *error* as the matching `StoreError`."""
-    if (found := postgres.meaning(error)) is not None:
-        return (Unusable if found.is_permanent else Unavailable)(found.text)
+    cause = postgres.cause_of(error)
+    if error.sqlstate is None:
+        return (Unusable if cause.is_permanent else Unavailable)(str(cause))
     kinds: dict[Verdict, type[StoreError]] = {
         Verdict.TRANSIENT: Unavailable,
         Verdict.POISON: Poisoned,
         Verdict.FATAL: Unusable,
     }
-    return kinds[classify(error.sqlstate)](describe(error))
+    return kinds[classify(error.sqlstate)](str(cause))

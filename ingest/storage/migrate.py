@@ -29,7 +29,7 @@ def migrate(settings: DatabaseSettings, *, passwords: Mapping[str, str]) -> list
         where = connection_string(settings, application="vitalveil-migrate")
         with postgres.connect(where, path=postgres.WITH_PUBLIC) as connection:
             wanted = steps.telemetry(variant=_variant(connection))
-            applied = migrations.apply(connection, wanted)
+            applied = migrations.apply(connection, wanted, readers=roles.STARTING)
             for role, password in passwords.items():
                 roles.let_in(connection, role, password)
     except psycopg.Error as error:

@@ -14,7 +14,9 @@ from ingest.errors import StoreError, Unavailable
 from ingest.storage.database import connect, mapped_errors
 from ingest.storage.queries import QUERIES
 from runtime.backoff import Backoff
+from runtime.database import schema_state
 from runtime.logs import Log
+from schema import steps
 
 _LOOK_EVERY_S: Final = 0.04
 """
@@ -26,6 +28,10 @@ _ANSWER_WITHIN_S: Final = 5.0
 _PURGE_EVERY_S = 3600.0
 _PURGE_WITHIN_S = 60.0
 """Time limit for purging the quarantine; the next purge continues."""
+_MIGRATED_S: Final = 1.0
+"""Time between two queries whether the database is migrated."""
+_LOG_EACH: Final = 60
+"""Number of such queries between two log entries."""
 _CLEARED_S = 0.1
 """Time between two queries whether trust has cleared the database."""
 _LOG_EVERY = 300
@@ -148,6 +154,7 @@ class PermissionReader:
 
     async def _follow(self) -> None:
         async with await connect(self._conninfo, autocommit=True) as connection:
+            await self._until_migrated(connection)
             await self._until_cleared(connection)
             # A complete reading: changes made during the disconnection may have been deleted.
             known = await self._read(connection, None)
@@ -159,6 +166,27 @@ class PermissionReader:
                 if await _epoch(connection) != known:
                     known = await self._read(connection, known)
                 self._purge_in_time()
+
+    async def _until_migrated(self, connection: AsyncConnection) -> None:
+        """
+        Wait until `vitalveil ingest migrate` has brought the schema to that of this software.
+
+        Raises:
+            TimeoutError: The server has not answered within `_ANSWER_WITHIN_S`.
+        """
+        waits = 0
+        while True:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                status = schema_state.judge(
+                    await schema_state.ask_async(connection), steps.telemetry_numbers()
+                )
+            cause = status.cause(command="vitalveil ingest migrate")
+            if cause is not None and waits % _LOG_EACH == 0:
+                _log.warning("schema", state=status.state.value, why=str(cause))
+            if not status.must_wait:
+                return
+            waits += 1
+            await asyncio.sleep(_MIGRATED_S)
 
     async def _until_cleared(self, connection: AsyncConnection) -> None:
         """

@@ -9,11 +9,13 @@ it was applied is refused, so that a hospital runs what was tested.
 import contextlib
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import psycopg
+from psycopg import sql
 from psycopg.rows import scalar_row
 
 from runtime.errors import RuntimeSetupError
@@ -67,7 +69,9 @@ def read(folder: Path, *, variant: str | None = None) -> list[Migration]:
     return [found[number] for number in sorted(found)]
 
 
-def apply(connection: psycopg.Connection, migrations: list[Migration]) -> list[Migration]:
+def apply(
+    connection: psycopg.Connection, migrations: list[Migration], *, readers: Sequence[str] = ()
+) -> list[Migration]:
     """
     Apply the missing migrations in one transaction; return them.
 
@@ -75,6 +79,8 @@ def apply(connection: psycopg.Connection, migrations: list[Migration]) -> list[M
         connection: A connection in autocommit, of a role that may create roles and schemas.
 
         migrations: All migrations of the schema, in order.
+
+        readers: The roles that may read which migrations are applied, before they start to work.
 
     Raises:
         MigrationError: A file was changed after it was applied, or a migration failed; nothing
@@ -109,6 +115,10 @@ def apply(connection: psycopg.Connection, migrations: list[Migration]) -> list[M
                 [migration.number, migration.path.name, migration.digest],
             )
             applied.append(migration)
+        for role in readers:
+            cursor.execute(
+                sql.SQL("GRANT SELECT ON public.vv_migrations TO {}").format(sql.Identifier(role))
+            )
     return applied
 
 

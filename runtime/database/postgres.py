@@ -15,6 +15,9 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from runtime import files
+from runtime.causes.cause import Cause
+from runtime.causes.postgres import of_database
 from runtime.database.session_settings import (
     CATALOG_ONLY,
     MEANING,
@@ -27,9 +30,9 @@ from runtime.database.session_settings import (
     options,
     shared,
 )
-from runtime.errors import ConfigError, SessionRefused
+from runtime.errors import ConfigError, SessionRefused, unusable
 
-__all__ = ["CATALOG_ONLY", "WITH_PUBLIC", "Limits", "connect", "connect_async", "meaning"]
+__all__ = ["CATALOG_ONLY", "WITH_PUBLIC", "Limits", "cause_of", "connect", "connect_async"]
 
 Row = tuple[Any, ...]
 Connection = psycopg.Connection[Row]
@@ -46,48 +49,10 @@ _NAMED: Final = re.compile(r"(?:-c\s*|--)([\w.]+)\s*=")
 _REFUSES: Final = ("startup parameter", "command-line options")
 """Phrases in the errors of poolers that refuse parameters in the start-up packet."""
 
-# If there is no connection, libpq gives only a text and no SQLSTATE; only these meanings of it are
-# passed on. If the text is not English, the operator sees only the type of the error.
-_UNCONNECTED: Final[Mapping[str, tuple[bool, str]]] = {
-    "password authentication failed": (True, "the database refused the password"),
-    "no password supplied": (True, "the database requires a password"),
-    "is not permitted to log in": (True, "the role may not log in to the database"),
-    "root certificate file": (True, "the file that sslrootcert names does not exist"),
-    "certificate verify failed": (False, "the certificate of the database is not valid"),
-    "no pg_hba.conf entry": (False, "pg_hba.conf does not allow this role from this host"),
-    "too many connections": (False, "the database has no connection left for this role"),
-    "connection slots": (False, "the database has no connection left for this role"),
-    "does not exist": (True, "the database or the role does not exist"),
-    "connection refused": (False, "no server listens on the address of the database"),
-    "starting up": (False, "the database is starting"),
-    "shutting down": (False, "the database is stopping"),
-    "timeout expired": (False, "the database does not answer"),
-    "translate host name": (False, "the host name of the database cannot be resolved"),
-}
 
-
-class Meaning(msgspec.Struct, frozen=True):
-    """
-    The reason why there is no connection.
-
-    Args:
-        text: The reason, a clause without a name or an address.
-
-        is_permanent: Whether it stays until the operator changes the settings or the server.
-    """
-
-    text: str
-    is_permanent: bool
-
-
-def meaning(error: psycopg.Error) -> Meaning | None:
-    """Return why there is no connection; None if *error* does not tell."""
-    if error.sqlstate is None:
-        text = str(error).lower()
-        for phrase, (is_permanent, words) in _UNCONNECTED.items():
-            if phrase in text:
-                return Meaning(words, is_permanent)
-    return None
+def cause_of(error: psycopg.Error) -> Cause:
+    """Return the cause of *error*, without its text."""
+    return of_database(error.sqlstate, str(error))
 
 
 def parameters(
@@ -143,17 +108,12 @@ def read_secret(path: Path, *, key: str) -> str:
     Return the first line of *path*.
 
     Raises:
-        ConfigError: The file cannot be read.
+        ConfigError: The file cannot be read, or other users may read it.
     """
     try:
-        return path.read_text(encoding="utf-8").split("\n", 1)[0].strip()
+        return files.read_secret(path).decode().split("\n", 1)[0].strip()
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(
-            key=key,
-            source=str(path),
-            problem=f"the file cannot be read ({type(exc).__name__})",
-            remedy="Check the path and its permissions.",
-        ) from None
+        raise unusable(path, exc, key=key) from None
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -204,7 +164,7 @@ def connect(
         autocommit: Whether each statement is a transaction of its own.
 
     Raises:
-        psycopg.Error: There is no connection; `meaning` may return why.
+        psycopg.Error: There is no connection; `cause_of` returns why.
         SessionRefused: The session does not get a setting.
     """
     wanted = wanted_of(where, limits, path)
@@ -241,7 +201,7 @@ async def connect_async(
     Return an open connection for asyncio. Arguments as for `connect`.
 
     Raises:
-        psycopg.Error: There is no connection; `meaning` may return why.
+        psycopg.Error: There is no connection; `cause_of` returns why.
         SessionRefused: The session does not get a setting.
     """
     wanted = wanted_of(where, limits, path)
@@ -284,7 +244,7 @@ def connect_as_found(where: str | Mapping[str, Any]) -> Connection:
     Return a connection without changing its session's settings, for the doctor to examine.
 
     Raises:
-        psycopg.Error: There is no connection; `meaning` may return why.
+        psycopg.Error: There is no connection; `cause_of` returns why.
     """
     parts = conninfo_to_dict(where) if isinstance(where, str) else where
     return psycopg.connect(**parts, autocommit=True)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 
 from runtime.command_line import output
+from runtime.logs import describe
 from simulators.arguments import whole
 from simulators.fleet.errors import FleetError, RosterError
 from simulators.fleet.output import page, view
@@ -188,9 +189,7 @@ def _check_writable(paths: Iterable[Path | None]) -> None:
             if is_new:
                 path.unlink()
         except OSError as exc:
-            raise FleetError(
-                f"The file {path} cannot be written ({type(exc).__name__})."
-            ) from None
+            raise FleetError(f"The file {path} cannot be written: {describe(exc)}") from None
 
 
 def _replayed(arguments: argparse.Namespace, scenario: Scenario) -> Plan:

@@ -10,6 +10,7 @@ from psycopg import conninfo, sql
 from runtime import files
 from runtime.database import postgres
 from runtime.errors import SessionRefused
+from runtime.logs import describe
 from schema import roles
 from simulators.stack.errors import StackError
 from simulators.stack.postgres import Postgres
@@ -87,7 +88,7 @@ class Databases:
                 ).fetchall():
                     connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
         except (psycopg.Error, SessionRefused) as exc:
-            raise StackError(f"The database server refused ({type(exc).__name__})") from None
+            raise StackError(f"The database server refused: {describe(exc)}") from None
 
     def _check_dsn(self) -> None:
         try:
@@ -156,7 +157,7 @@ class Databases:
             self._drop()
         except (psycopg.Error, SessionRefused) as exc:
             raise StackError(
-                f"The database server refused ({type(exc).__name__}): the databases"
+                f"The database server refused: {describe(exc)}. The databases"
                 f" {' and '.join(self._created)} are left there"
             ) from None
 

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from runtime import files
 from simulators.stack.system import System
 from simulators.stack.trust_shell import TrustCommandFailed
 from tests.fixtures.database import Database
@@ -178,7 +179,7 @@ def _cost(database: Database, attacks: Sequence[Attack], folder: Path) -> float:
     1.
     """
     password_file = folder / "trust.password"
-    password_file.write_text(database.server.password)
+    files.write(password_file, database.server.password.encode())
     password_file.chmod(0o600)
     database.execute("SELECT vv.ensure_partitions('2026-05-04', '2026-05-04')")
     dsn = [database.dsn(role) for role in _ROLES]

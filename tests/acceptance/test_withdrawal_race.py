@@ -24,6 +24,7 @@ from ingest.storage.reader import read_changes
 from ingest.storage.store import PostgresStore
 from ingest.values.delivery import EnvelopeId, Opened
 from ingest.values.outcome import Outcome
+from runtime import files
 from tests.fakes.ingest import NOW_MS, SPOOL, block, opened
 from tests.fixtures.database import Database
 from tests.fixtures.vault import settings_of
@@ -227,7 +228,7 @@ def _turns() -> Iterator[None]:
 def trust(database: Database, tmp_path: Path) -> DatabaseSettings:
     """Return the settings with which trust connects to the database."""
     password_file = tmp_path / "trust.password"
-    password_file.write_text(database.server.password)
+    files.write(password_file, database.server.password.encode())
     return settings_of(database, password_file)
 
 

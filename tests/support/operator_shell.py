@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from runtime import files
 from simulators.stack.postgres import Postgres
 from simulators.stack.system import System
 
@@ -76,7 +77,7 @@ class Operator:
     def type(self, script: str) -> str:
         """Run *script*; every command in it must succeed. Return the output."""
         (self._folder / "postgres.password").touch(mode=0o600)
-        (self._folder / "postgres.password").write_text(self._server.password)
+        files.write(self._folder / "postgres.password", self._server.password.encode())
         for role in ("vv_ingest", "vv_trust"):
             shutil.copy(self._whole.databases.password_file(role), self._folder)
         return self._type(script, user=None, folder=self._folder)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from runtime import files
+from runtime.causes.files import of_file
 from runtime.errors import ConfigError
 from trust.config import Settings
 from trust.errors import Unavailable
@@ -21,6 +22,24 @@ def folders(settings: Settings) -> dict[str, tuple[Path, bool]]:
     if settings.certificates.crl_file is not None:
         found["certificates.crl_file"] = (settings.certificates.crl_file.parent, True)
     return found
+
+
+def check_service(settings: Settings) -> None:
+    """
+    Check the files that the enrolment service of the settings uses; raise otherwise.
+
+    Raises:
+        ConfigError: A file is missing or wrong, or other users may read the key.
+        KeyFileError: The public key of ingest is missing or wrong.
+    """
+    if settings.serve is None:
+        return
+    # The import is late: it takes a second, and only the enrolment service needs it.
+    from trust.enrolment import https_server
+    from trust.enrolment.enrolment import ingest_pem
+
+    https_server.context(settings.serve)
+    ingest_pem(settings.serve.ingest_key_file)
 
 
 def check_folders(settings: Settings) -> None:
@@ -41,7 +60,7 @@ def check_folders(settings: Settings) -> None:
             raise ConfigError(
                 key=key,
                 source="settings",
-                problem=f"its folder cannot be looked at ({type(exc).__name__})",
+                problem=f"its folder cannot be looked at: {of_file(exc).text}",
                 remedy="Make the folder, owned by trust, with mode 0700.",
             ) from None
 

@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runtime.errors import ConfigError
+from runtime.tls import check_files
 from trust.config import ServeSettings
 from trust.enrolment.api import PEER
 from trust.enrolment.visitors import Visitors
@@ -124,14 +125,15 @@ def context(settings: ServeSettings) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_3
     made.verify_mode = ssl.CERT_OPTIONAL
+    check_files(settings, section="serve")
     try:
         made.load_cert_chain(settings.certificate_file, settings.key_file)
         made.load_verify_locations(settings.ca_file)
-    except (OSError, ssl.SSLError) as exc:
+    except (OSError, ssl.SSLError):
         raise ConfigError(
             key="serve",
             source=f"{settings.certificate_file}, {settings.key_file}, {settings.ca_file}",
-            problem=f"not a PEM certificate with its key, and a CA ({type(exc).__name__})",
+            problem="these are not a PEM certificate with its key, and a CA",
             remedy="Use enrolment.crt, enrolment.key and ca.crt of `vitalveil trust pki init`.",
         ) from None
     return made

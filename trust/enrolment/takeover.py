@@ -110,9 +110,9 @@ class MqttConnectionControl:
         except ssl.SSLError as exc:
             if "CERTIFICATE_REVOKED" in (exc.reason or ""):
                 raise _Revoked from None
-            raise BrokerUnavailable(describe(exc)) from None
+            raise BrokerUnavailable(describe(exc, peer="the broker")) from None
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as exc:
-            raise BrokerUnavailable(describe(exc)) from None
+            raise BrokerUnavailable(describe(exc, peer="the broker")) from None
         finally:
             if writer is not None:
                 writer.close()

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from runtime import files
+from runtime.causes.files import of_file
 from runtime.files import UnsafePlace
 from trust.errors import Absent, KeyFileError, Unwritable
 
@@ -38,9 +39,8 @@ def unwritable(path: Path, error: OSError) -> Unwritable:
     """Return the error that says why *path* cannot be written and what to do."""
     if isinstance(error, UnsafePlace):
         return Unwritable(path.name, "it is not written where that is not safe", f"{error}.")
-    return Unwritable(
-        path.name, f"it cannot be written ({type(error).__name__})", "Check the folder."
-    )
+    cause = of_file(error)
+    return Unwritable(path.name, f"it cannot be written: {cause.text}", cause.remedy)
 
 
 def create_unfinished(path: Path) -> BinaryIO:
@@ -85,7 +85,7 @@ def discard(path: Path, *, is_ours: Callable[[bytes], bool], head_bytes: int) ->
             one.unlink(missing_ok=True)
     except OSError as exc:
         raise Unwritable(
-            path.name, f"it cannot be deleted ({type(exc).__name__})", "Delete it by hand."
+            path.name, f"it cannot be deleted: {of_file(exc).text}", "Delete it by hand."
         ) from None
 
 
@@ -141,8 +141,9 @@ def destroy(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as exc:
+        cause = of_file(exc)
         raise Unwritable(
-            path.name, f"it cannot be destroyed ({type(exc).__name__})", "Check the folder."
+            path.name, f"it cannot be destroyed: {cause.text}", cause.remedy
         ) from None
     return True
 
@@ -157,9 +158,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
-        raise KeyFileError(
-            folder.name, f"cannot be made ({type(exc).__name__})", "Check the path."
-        ) from None
+        cause = of_file(exc)
+        raise KeyFileError(folder.name, f"it cannot be made: {cause.text}", cause.remedy) from None
 
 
 def read(path: Path) -> bytes:
@@ -172,13 +172,19 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        error = Absent if isinstance(exc, FileNotFoundError) else KeyFileError
-        raise error(
+        raise _unreadable(path, exc) from None
+
+
+def _unreadable(path: Path, exc: OSError) -> KeyFileError:
+    cause = of_file(exc)
+    if isinstance(exc, FileNotFoundError):
+        return Absent(
             path.name,
-            f"it cannot be read ({type(exc).__name__})",
-            "Check the path. Keys and certificates are made by `vitalveil trust init` and"
-            " `trust pki init`.",
-        ) from None
+            cause.text,
+            f"{cause.remedy} Keys and certificates are made by `vitalveil trust init` and"
+            " `vitalveil trust pki init`.",
+        )
+    return KeyFileError(path.name, cause.text, cause.remedy)
 
 
 def read_secret(path: Path) -> bytes:
@@ -188,10 +194,10 @@ def read_secret(path: Path) -> bytes:
     Raises:
         KeyFileError: The file cannot be read, or users other than its owner may read it.
     """
-    content = read(path)
-    if path.stat().st_mode & 0o077:
-        raise KeyFileError(path.name, "others than its owner may read it", "chmod 600 it.")
-    return content
+    try:
+        return files.read_secret(path)
+    except OSError as exc:
+        raise _unreadable(path, exc) from None
 
 
 def private_key(pem: bytes, *, name: str) -> PrivateKeyTypes:

@@ -53,6 +53,21 @@ class _Client(aiomqtt.Client):
         self.max_packet_bytes = _allowed(properties)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
+    def _on_disconnect(
+        self,
+        client: Any,
+        userdata: Any,
+        flags: Any,
+        reason_code: Any,
+        properties: Any = None,
+    ) -> None:
+        # aiomqtt ignores this before the CONNACK, and would wait for it until its timeout.
+        if not self._connected.done():
+            code = reason_code if flags.is_disconnect_packet_from_server else None
+            self._connected.set_exception(aiomqtt.MqttCodeError(code))
+            return
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
     def _on_publish(
         self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any
     ) -> None:
@@ -104,7 +119,7 @@ class MqttChannel:
                     *(self._publish_one(lease) for lease in leases[first : first + _IN_FLIGHT])
                 )
         except aiomqtt.MqttError as exc:
-            raise BrokerUnavailable(describe(exc)) from None
+            raise BrokerUnavailable(describe(exc, peer="the broker")) from None
         is_accepted = self._client.refused == refused
         self._has_accepted |= is_accepted and bool(leases)
         return is_accepted
@@ -113,8 +128,7 @@ class MqttChannel:
         await self._client.publish(topics.lease(lease.agent), lease.sealed, qos=1, retain=True)
 
     async def hear(self, heard: Callable[[str, bytes], None]) -> None:
-        # The iterator ends only when the connection is lost.
-        with contextlib.suppress(aiomqtt.MqttError):
+        try:
             # At most once is enough: a dropped state is sent again.
             for code in await self._client.subscribe(topics.ALL_STATES, qos=0):
                 if getattr(code, "is_failure", False):
@@ -122,6 +136,8 @@ class MqttChannel:
             async for message in self._client.messages:
                 if isinstance(message.payload, bytes):
                     heard(message.topic.value, message.payload)
+        except aiomqtt.MqttError as exc:
+            raise BrokerUnavailable(describe(exc, peer="the broker")) from None
 
 
 def _asked() -> Properties:
@@ -176,7 +192,7 @@ class MqttBroker:
         try:
             await client.__aenter__()
         except (aiomqtt.MqttError, OSError) as exc:
-            raise BrokerUnavailable(describe(exc)) from None
+            raise BrokerUnavailable(describe(exc, peer="the broker")) from None
         try:
             yield MqttChannel(client, max_packet_bytes=self._max_packet_bytes)
         finally:

@@ -14,6 +14,7 @@ from formats.archive import Archive
 from formats.cipher import Header, Sealer
 from formats.errors import Unopened
 from formats.package import Contents
+from runtime.causes.files import of_file
 from trust.errors import KeyFileError, Refused
 from trust.keys import files
 
@@ -158,7 +159,7 @@ def unpack(path: Path, out: Path, passphrase: str) -> int:
         raise Refused(str(exc)) from None
     except OSError as exc:
         raise KeyFileError(
-            path.name, f"it cannot be decrypted there ({type(exc).__name__})", "Check the folder."
+            path.name, f"it cannot be decrypted there: {of_file(exc).text}", of_file(exc).remedy
         ) from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -5,12 +5,13 @@ Errors never contain a text of the server or of the driver, because it may quote
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import psycopg
 
-from runtime.database import postgres
+from runtime.database import postgres, schema_state
+from runtime.database.schema_state import SchemaStatus
 from runtime.errors import SessionRefused
 from runtime.logs import describe
 from trust.config import DatabaseSettings
@@ -58,11 +59,8 @@ def parameters(settings: DatabaseSettings, *, section: str) -> dict[str, Any]:
 
 
 def why(error: psycopg.Error | SessionRefused) -> str:
-    """Return a description of *error* that quotes no row and is safe to log."""
-    if isinstance(error, SessionRefused):
-        return str(error)
-    found = postgres.meaning(error)
-    return describe(error) if found is None else found.text
+    """Return the cause of *error* and what to do, without the text of the driver."""
+    return describe(error).removesuffix(".")
 
 
 def is_of_a_row(error: psycopg.Error) -> bool:
@@ -125,15 +123,24 @@ class DatabaseLink:
         except psycopg.Error as exc:
             # An error that ended the session as well is the server's, whatever it says.
             is_up = self._connection is not None and not self._connection.closed
-            raise self._error(describe(exc), is_of_a_row=is_up and is_of_a_row(exc)) from None
+            raise self._error(why(exc), is_of_a_row=is_up and is_of_a_row(exc)) from None
+
+    def schema(self, steps: Collection[int]) -> SchemaStatus:
+        """
+        Return how the schema of the database compares with *steps*, numbers of migrations.
+
+        Raises:
+            Unavailable: The server does not answer.
+        """
+        with self._translated():
+            return schema_state.judge(schema_state.ask(self._open()), steps)
 
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
             try:
                 self._connection = postgres.connect(self._parameters)
             except (psycopg.Error, SessionRefused) as exc:
-                cause = f"no connection: {why(exc)}; `vitalveil doctor` says more"
-                raise self._error(cause) from None
+                raise self._error(why(exc)) from None
         return self._connection
 
     def close(self) -> None:

@@ -8,6 +8,8 @@ from uuid import UUID
 import msgspec
 
 from runtime import files
+from runtime.causes.cause import Cause
+from runtime.causes.explain import explain
 from trust.errors import KeyFileError
 from trust.vault.records.erasures import Entry, Erasure
 
@@ -99,8 +101,9 @@ class LedgerFile:
             return
 
     def _refused(self, exc: Exception) -> KeyFileError:
+        cause = explain(exc) or Cause("it is damaged", "Restore it from its backup.")
         return KeyFileError(
-            self._path.name, f"the ledger cannot be used ({type(exc).__name__})", "Check the path."
+            self._path.name, f"the ledger cannot be used: {cause.text}", cause.remedy
         )
 
 

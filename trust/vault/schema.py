@@ -27,7 +27,7 @@ def migrate(settings: DatabaseSettings, *, role_password: str | None) -> list[st
     try:
         where = parameters(settings, section="migrate")
         with postgres.connect(where, path=postgres.WITH_PUBLIC) as connection:
-            applied = migrations.apply(connection, steps.vault())
+            applied = migrations.apply(connection, steps.vault(), readers=[roles.VAULT])
             if role_password is not None:
                 roles.let_in(connection, roles.VAULT, role_password)
     except psycopg.Error as exc:

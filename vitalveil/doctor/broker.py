@@ -18,6 +18,8 @@ from typing import Final
 from cryptography import x509
 
 from runtime import supported
+from runtime.causes.network import of_connection
+from runtime.causes.tls import of_tls
 from runtime.settings import BrokerSettings
 from runtime.tls import client_context
 from vitalveil.doctor import files
@@ -37,18 +39,12 @@ def look(settings: BrokerSettings, *, now: dt.datetime) -> Iterable[Finding]:
     try:
         shown, _ = _talk(settings, own, b"")
     except ssl.SSLError as error:
-        yield wrong(
-            "broker-tls",
-            f"the TLS handshake with the broker failed ({error.reason or 'refused'})",
-            "Both certificates must be of the same authority, valid and not revoked, and the "
-            "broker's certificate must name the configured host.",
-        )
+        cause = of_tls(error, "the broker")
+        yield wrong("broker-tls", cause.text, cause.remedy)
         return
     except OSError as error:
-        remedy = "Check the host and the port, whether the broker runs, and the firewall."
-        yield wrong(
-            "broker-reachable", f"the broker does not answer ({type(error).__name__})", remedy
-        )
+        cause = of_connection(error, "the broker")
+        yield wrong("broker-reachable", cause.text, cause.remedy)
         return
     yield sound("broker-reachable", "the broker answers with TLS 1.3")
     # No metric shows when this certificate ends, because no program has its file.

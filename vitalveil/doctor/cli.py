@@ -1,45 +1,21 @@
 """The command `vitalveil doctor`; exit code 1 means that it has found a fault."""
 
 import argparse
-import contextlib
 import datetime as dt
-import os
+import importlib
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import psycopg
 
-from ingest.config import Settings as IngestSettings
-from ingest.config import read_keys
-from ingest.storage.database import DatabaseSettings, connection_string
 from runtime.command_line import output
 from runtime.command_line.parser import Parser
-from runtime.database import postgres
-from runtime.errors import ConfigError, SessionRefused
-from runtime.settings import load
-from trust.cli import settings_check
-from trust.config import Settings as TrustSettings
-from trust.vault.database import parameters
-from vitalveil.doctor import (
-    broker,
-    broker_file,
-    database,
-    files,
-    interpreter,
-    lease_size,
-    ledger_file,
-    people,
-    process,
-    revocation,
-    sessions,
-    units,
-)
+from runtime.errors import ConfigError, unusable
+from vitalveil.doctor import broker, broker_file, interpreter, process
 from vitalveil.doctor.finding import Finding, Level, wrong
 
-_LIMITS: Final = postgres.Limits(statement_ms=30_000, lock_ms=2000)
 _MARKS: Final = {Level.SOUND: "ok  ", Level.NOTE: "note", Level.WRONG: "BAD "}
 
 
@@ -111,9 +87,26 @@ def _look(arguments: argparse.Namespace) -> Iterator[Finding]:
         yield interpreter.version()
         yield interpreter.look()
     if arguments.ingest:
-        yield from _settings("ingest", lambda: _ingest(arguments, now))
+        yield from _program(
+            "ingest",
+            lambda program: program.look(
+                arguments.ingest,
+                dsn=arguments.dsn,
+                password_file=arguments.password_file,
+                least_gib=arguments.least_gib,
+                now=now,
+            ),
+        )
     if arguments.trust:
-        yield from _settings("trust", lambda: _trust(arguments, now))
+        yield from _program(
+            "trust",
+            lambda program: program.look(
+                arguments.trust,
+                broker_conf=arguments.broker_conf,
+                with_broker=not arguments.ingest,
+                now=now,
+            ),
+        )
     if arguments.broker_conf:
         yield from broker.installed()
         yield from _file("broker-conf", arguments.broker_conf, broker_file.configuration)
@@ -125,9 +118,22 @@ def _look(arguments: argparse.Namespace) -> Iterator[Finding]:
         yield from process.look(arguments.trust_url, program="trust")
 
 
-def _settings(program: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+def _program(program: str, look: Callable[[Any], Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield the findings of *look*, called with the module that checks *program*."""
     try:
-        yield from look()
+        # Imported here: each needs the libraries of its program, and a machine may lack those of
+        # another one.
+        module = importlib.import_module(f"vitalveil.doctor.programs.{program}")
+    except ModuleNotFoundError as exc:
+        yield wrong(
+            f"{program}-not-checked",
+            f"{program} cannot be checked here, because the package {exc.name} is not installed",
+            f"Run the doctor where {program} is installed, or install its packages here:"
+            f" pip install 'vitalveil[{program}]'. Everything else was checked.",
+        )
+        return
+    try:
+        yield from look(module)
     except ConfigError as error:
         yield wrong(f"{program}-settings", f"{error.key}: {error.problem}", error.remedy)
 
@@ -135,129 +141,11 @@ def _settings(program: str, look: Callable[[], Iterable[Finding]]) -> Iterator[F
 def _file(code: str, path: Path, judge: Callable[[str], Iterable[Finding]]) -> Iterator[Finding]:
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        yield wrong(
-            code, f"{path} cannot be read", "Check the path, and which user runs the doctor."
-        )
+    except (OSError, UnicodeDecodeError) as error:
+        failure = unusable(path, error, key=code)
+        yield wrong(code, f"{path}: {failure.problem}", failure.remedy)
         return
     yield from judge(text)
-
-
-def _ingest(arguments: argparse.Namespace, now: dt.datetime) -> Iterator[Finding]:
-    path: Path = arguments.ingest
-    settings = load(IngestSettings, program="ingest", path=path, environ=os.environ)
-    read_keys(settings.keys)
-    yield from files.folder("ingest-folder-keys", settings.keys.private_key_file.parent)
-    yield from files.disk(path.resolve().parent, least_gib=arguments.least_gib)
-    if settings.database.password_file is not None:
-        yield from files.secret("ingest-password", settings.database.password_file)
-    tls = list(files.tls("ingest", settings.broker.tls, common_name="ingest", now=now))
-    yield from tls
-    if not any(finding.code == "ingest-tls" for finding in tls):
-        yield from broker.look(settings.broker, now=now)
-    where = settings.database
-    if arguments.dsn:
-        where = _database_settings(arguments.dsn, arguments.password_file)
-    conninfo = connection_string(where, application="vitalveil-doctor")
-    yield from _asked("database", conninfo, _telemetry)
-
-
-def _database_settings(dsn: str, password_file: Path | None) -> DatabaseSettings:
-    try:
-        return DatabaseSettings(dsn, password_file)
-    except ValueError as error:
-        raise ConfigError(
-            key="--dsn", source="the command line", problem=str(error), remedy="Correct --dsn."
-        ) from None
-
-
-def _asked(
-    name: str,
-    where: str | Mapping[str, Any],
-    ask: Callable[[psycopg.Connection], Iterable[Finding]],
-) -> Iterator[Finding]:
-    try:
-        with _connected(name, where) as (connection, refused):
-            around = sessions.judge(sessions.ask(connection), name=name)
-            found = [*refused, *ask(connection), *around]
-    except psycopg.Error as error:
-        # Not the error's text, which names the host and the role.
-        why = postgres.meaning(error)
-        remedy = "Check dsn and password_file, and that the server runs and admits this role."
-        text = (
-            f"the database does not answer ({type(error).__name__})" if why is None else why.text
-        )
-        yield wrong(f"{name}-reachable", text, remedy)
-        return
-    yield from found
-
-
-@contextlib.contextmanager
-def _connected(
-    name: str, where: str | Mapping[str, Any]
-) -> Iterator[tuple[psycopg.Connection, list[Finding]]]:
-    """Yield a session as the programs have it; if that is refused, any session and the reason."""
-    try:
-        with postgres.connect(where, limits=_LIMITS, path=postgres.WITH_PUBLIC) as connection:
-            yield connection, []
-            return
-    except SessionRefused as error:
-        finding = wrong(
-            f"{name}-session",
-            f"no program of VitalVeil can use this database: {error}",
-            "Change the setting as described.",
-        )
-    with postgres.connect_as_found(where) as connection:
-        yield connection, [finding]
-
-
-def _telemetry(connection: psycopg.Connection) -> Iterable[Finding]:
-    found = database.judge(database.ask(connection, now=dt.datetime.now(dt.UTC).timestamp()))
-    return [*found, *people.judge(people.ask(connection))]
-
-
-def _vault(
-    connection: psycopg.Connection, settings: TrustSettings, conf: Path | None, now: dt.datetime
-) -> Iterable[Finding]:
-    reader, broker_takes = None, None
-    if conf is not None:
-        # A file that cannot be read is a finding of `_file`.
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            text = conf.read_text(encoding="utf-8")
-            reader = broker_file.revocation_lists(text)
-            broker_takes = broker_file.max_packet_bytes(text)
-    copy = None if settings.erasure is None else settings.erasure.ledger_file
-    return [
-        database.vault(connection),
-        *units.look(connection, settings.keys.folder),
-        ledger_file.look(connection, copy),
-        *lease_size.look(
-            connection, most=settings.lease.max_packet_bytes, broker_takes=broker_takes
-        ),
-        *revocation.look(
-            connection,
-            written=settings.certificates.crl_file,
-            reader=reader,
-            keys=settings.keys.folder,
-            now=now,
-        ),
-    ]
-
-
-def _trust(arguments: argparse.Namespace, now: dt.datetime) -> Iterator[Finding]:
-    settings = load(TrustSettings, program="trust", path=arguments.trust, environ=os.environ)
-    for which, one in (("vault", settings.vault), ("telemetry", settings.telemetry)):
-        if one.password_file is not None:
-            yield from files.secret(f"trust-{which}-password", one.password_file)
-    for key_name, (folder, is_public) in settings_check.folders(settings).items():
-        code = f"trust-folder-{key_name.replace('.', '-').replace('_', '-')}"
-        yield from files.folder(code, folder, is_public=is_public)
-    for key in sorted(settings.keys.folder.glob("*.key")):
-        yield from files.secret("trust-keys", key)
-    if settings.broker is not None:
-        yield from files.tls("trust", settings.broker.tls, common_name="trust", now=now)
-    where = parameters(settings.vault, section="vault")
-    yield from _asked("vault", where, lambda c: _vault(c, settings, arguments.broker_conf, now))
 
 
 def _print(found: Sequence[Finding], *, everything: bool) -> None:

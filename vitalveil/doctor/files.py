@@ -11,10 +11,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
 from runtime import files
+from runtime.causes.files import of_file
 from runtime.errors import ConfigError
 from runtime.settings import TlsSettings
 from runtime.tls import client_context
-from vitalveil.doctor.finding import Finding, note, sound, wrong
+from vitalveil.doctor.finding import Finding, Level, note, sound, wrong
 
 _SOON: Final = dt.timedelta(days=30)
 _GIB: Final = 1 << 30
@@ -22,18 +23,14 @@ _ISSUE: Final = "Issue a new certificate: docs/howto/rotate-keys.md."
 
 
 def secret(code: str, path: Path) -> Iterable[Finding]:
-    """Check that only its owner can read the file *path*."""
+    """Check that no other user may read the file *path*, by the rule of the programs."""
     try:
-        mode = path.stat().st_mode
-    except OSError:
-        yield wrong(
-            code, f"{path} cannot be read", "Check the path, and which user runs the doctor."
-        )
-        return
-    if mode & 0o077:
-        yield wrong(code, f"other users may read {path}", f"Run: chmod 600 {path}")
+        files.check_secret(path)
+    except OSError as error:
+        cause = of_file(error)
+        yield wrong(code, f"{cause.text}: {path}", cause.remedy)
     else:
-        yield sound(code, f"only its owner may read {path}")
+        yield sound(code, f"no other user may read {path}")
 
 
 def folder(code: str, path: Path, *, is_public: bool = False) -> Iterable[Finding]:
@@ -55,12 +52,15 @@ def tls(
     name: str, settings: TlsSettings, *, common_name: str, now: dt.datetime
 ) -> Iterable[Finding]:
     """Check the certificate, the key and the authority of one program."""
+    key = list(secret(f"{name}-tls-key", settings.key_file))
+    yield from key
+    if any(finding.level is Level.WRONG for finding in key):
+        return
     try:
         client_context(settings, section="broker.tls")
     except ConfigError as error:
         yield wrong(f"{name}-tls", f"{error.key}: {error.problem}", error.remedy)
         return
-    yield from secret(f"{name}-tls-key", settings.key_file)
     own = x509.load_pem_x509_certificate(settings.certificate_file.read_bytes())
     # There are two while one authority replaces another.
     authorities = x509.load_pem_x509_certificates(settings.ca_file.read_bytes())

@@ -20,7 +20,8 @@ from edge_agent.bluetooth.errors import LinkError, StackError
 from edge_agent.bluetooth.radio import bluez
 from edge_agent.bluetooth.radio.client import Radio, connected, forget
 from edge_agent.bluetooth.radio.scanner import find
-from runtime.errors import ConfigError
+from runtime import files
+from runtime.errors import ConfigError, unusable
 
 AGENT_PATH: Final = "/org/vitalveil/agent"
 _MANAGER: Final = "org.bluez.AgentManager1"
@@ -176,8 +177,10 @@ def passkey_from(path: Path) -> int:
         ConfigError: The file holds no passkey.
     """
     try:
-        text = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
+        text = files.read_secret(path).decode("ascii").strip()
+    except OSError as exc:
+        raise unusable(path, exc, key="--passkey-file") from None
+    except UnicodeDecodeError:
         text = ""
     passkey = parse_passkey(text)
     if passkey is None:

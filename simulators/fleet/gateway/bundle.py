@@ -6,6 +6,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from runtime import files
+from runtime.causes.files import of_file
 from simulators.fleet.errors import RosterError
 
 
@@ -48,8 +50,10 @@ def lease_key(folder: Path) -> bytes:
 def _public(path: Path) -> Ed25519PublicKey | X25519PublicKey:
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as exc:
-        raise RosterError(f"{path.name} cannot be read as a key ({type(exc).__name__}).") from None
+    except OSError as exc:
+        raise RosterError(f"{path.name} cannot be read: {of_file(exc)}") from None
+    except ValueError:
+        raise RosterError(f"{path.name} does not hold a public key in PEM.") from None
     if isinstance(key, (Ed25519PublicKey, X25519PublicKey)):
         return key
     raise RosterError(f"{path.name} holds a key of another kind.")
@@ -57,9 +61,11 @@ def _public(path: Path) -> Ed25519PublicKey | X25519PublicKey:
 
 def _private(path: Path) -> bytes:
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as exc:
-        raise RosterError(f"{path.name} cannot be read as a key ({type(exc).__name__}).") from None
+        key = serialization.load_pem_private_key(files.read_secret(path), password=None)
+    except OSError as exc:
+        raise RosterError(f"{path.name} cannot be read: {of_file(exc)}") from None
+    except (ValueError, TypeError):
+        raise RosterError(f"{path.name} does not hold a private key in PEM.") from None
     if not isinstance(key, X25519PrivateKey):
         raise RosterError(f"{path.name} holds a key of another kind.")
     return key.private_bytes_raw()

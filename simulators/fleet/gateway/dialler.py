@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 from typing import Final, cast
 
+from runtime.logs import describe
 from simulators.fleet.errors import LinkEnded, RosterError
 from simulators.fleet.gateway.gateway import Gateway
 from simulators.fleet.gateway.link import MqttLink
@@ -83,7 +84,7 @@ class Dialler:
             self._context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as exc:
             raise RosterError(
-                f"The certificate authority of the roster cannot be read ({type(exc).__name__})."
+                f"The certificate authority of the roster cannot be read: {describe(exc)}"
             ) from None
 
     async def dial(self, gateway: Gateway, folder: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from runtime.database import postgres
 from runtime.errors import SessionRefused
+from runtime.logs import describe
 from simulators.fleet.errors import UnansweredError
 
 _BATCH: Final = 20_000
@@ -176,4 +177,4 @@ def _has_commit_times(connection: psycopg.Connection) -> bool:
 
 def _unanswered(exc: psycopg.Error | SessionRefused) -> UnansweredError:
     # Without the text of the error, which may name the host.
-    return UnansweredError(f"The database did not answer ({type(exc).__name__})")
+    return UnansweredError(f"The database did not answer: {describe(exc)}")

@@ -11,6 +11,7 @@ import psycopg
 
 from runtime.database import postgres
 from runtime.errors import SessionRefused
+from runtime.logs import describe
 from simulators.fleet.run.enrol import PURPOSE, Enrolment
 from simulators.fleet.scenario.roster import Member
 from simulators.fleet.scenario.scenario import Scenario
@@ -143,7 +144,7 @@ def _alter(admin: str, change: bytes) -> None:
             connection.execute("SELECT pg_reload_conf()")
             connection.execute("CHECKPOINT")
     except (psycopg.Error, SessionRefused) as exc:
-        raise StackError(f"The database server refused ({type(exc).__name__})") from None
+        raise StackError(f"The database server refused: {describe(exc)}") from None
 
 
 def _pids(whole: System) -> dict[str, list[int]]:

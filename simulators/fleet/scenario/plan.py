@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.logs import describe
 from simulators.fleet.errors import RosterError
 from simulators.fleet.scenario.scenario import Phase, Scenario
 
@@ -113,8 +114,12 @@ def read(path: Path) -> Plan:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return Plan(found["at_s"], found["agent"], found["act"], found["phase"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as exc:
-        raise RosterError(f"The recorded plan cannot be read ({type(exc).__name__})") from None
+    except OSError as exc:
+        raise RosterError(f"The recorded plan cannot be read: {describe(exc)}") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError):
+        raise RosterError(
+            "The recorded plan is damaged, or is another file. Name the file that --record wrote."
+        ) from None
 
 
 def draw(scenario: Scenario) -> Plan:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.logs import describe
 from simulators.fleet.errors import RosterError
 
 
@@ -44,7 +45,7 @@ def read(path: Path) -> Sequence[Member]:
     try:
         return msgspec.json.Decoder(Member).decode_lines(path.read_bytes())
     except OSError as exc:
-        raise RosterError(f"The roster cannot be read ({type(exc).__name__})") from None
+        raise RosterError(f"The roster cannot be read: {describe(exc)}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise RosterError(
             "The roster is not a list of agents. Write one JSON object a line."

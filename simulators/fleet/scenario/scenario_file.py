@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from runtime.causes.files import of_file
 from simulators.fleet.errors import ScenarioError
 from simulators.fleet.scenario.scenario import Network, Phase, Scenario
 
@@ -39,10 +40,14 @@ def load(name: str) -> Scenario:
     except (OSError, UnicodeDecodeError) as exc:
         raise ScenarioError(
             line=None,
-            problem=f"the scenario cannot be read ({type(exc).__name__})",
+            problem=f"the scenario cannot be read: {_why(exc)}",
             remedy=f"Name a file, or one of {', '.join(ready_names())}",
         ) from None
     return parse(text)
+
+
+def _why(exc: OSError | UnicodeDecodeError) -> str:
+    return of_file(exc).text if isinstance(exc, OSError) else "it is not text in UTF-8"
 
 
 def parse(text: str) -> Scenario:

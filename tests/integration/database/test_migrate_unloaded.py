@@ -8,6 +8,7 @@ import pytest
 from ingest.errors import Unusable
 from ingest.storage.database import DatabaseSettings
 from ingest.storage.migrate import migrate
+from runtime import files
 from simulators.stack.postgres import Postgres
 from tests.fixtures.database import programs
 
@@ -32,7 +33,7 @@ def test_extension_that_is_not_loaded_is_named(run_folder: Path) -> None:
         server.stop()
         server.start()
         password = run_folder / "unloaded.password"
-        password.write_text(server.password)
+        files.write(password, server.password.encode())
         settings = DatabaseSettings(
             f"host=127.0.0.1 port={server.port} dbname=postgres user=postgres", password
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest import cli as ingest_cli
+from runtime import files
 from tests.fixtures.database import Database
 from tests.fixtures.vault import Office
 from trust.cli import main as trust_cli
@@ -20,7 +21,7 @@ _FORGOTTEN = "DELETE FROM public.vv_migrations WHERE number = 3"
 
 def _as_administrator(database: Database, folder: Path) -> list[str]:
     password = folder / "administrator.password"
-    password.write_text(database.server.password)
+    files.write(password, database.server.password.encode())
     dsn = f"host=127.0.0.1 port={database.server.port} dbname={database.name} user=postgres"
     return ["--dsn", dsn, "--password-file", str(password)]
 

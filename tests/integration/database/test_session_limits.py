@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from runtime import files
 from tests.fixtures.database import Database
 from tests.fixtures.vault import settings_of
 from tests.support.attackers import BURNING, HOLDING, Attackers
@@ -29,7 +30,7 @@ class Watched(Metrics):
         self.ended: dict[str, int] = {}
         self.looks = 0
         password_file = folder / "trust.password"
-        password_file.write_text(database.server.password)
+        files.write(password_file, database.server.password.encode())
         password_file.chmod(0o600)
         self.limits = SessionLimits(settings_of(database, password_file), self, every_s=0.5)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from runtime import files
 from simulators.stack.child import Child, free_port
 from simulators.stack.postgres import Postgres
 from tests.fixtures.ingest import World, heart_rate, until
@@ -145,9 +146,9 @@ def test_migrate_brings_an_empty_database_to_the_schema(
     name = f"fresh_{secrets.token_hex(4)}"
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
-    (tmp_path / "admin").write_text(postgres.password)
+    files.write(tmp_path / "admin", postgres.password.encode())
     # All tests of a run share the server's roles, and so their passwords.
-    (tmp_path / "role").write_text(postgres.password)
+    files.write(tmp_path / "role", postgres.password.encode())
     where = f"host=127.0.0.1 port={postgres.port} dbname={name}"
     command = [
         sys.executable,

@@ -21,6 +21,7 @@ from ingest.config import KeySettings, read_keys
 from ingest.storage import ledger
 from ingest.storage.quarantine import QuarantineLimits
 from ingest.storage.reopening import Reopening
+from runtime import files
 from tests.fixtures.ingest import Agent, World, heart_rate, metric, settled, until
 from tests.support.seed_permissions import Seed, sow, withdraw
 from wire import agreement
@@ -45,7 +46,7 @@ class Desk:
         )
         server = world.database.server
         self._password = folder / "admin.password"
-        self._password.write_text(server.password)
+        files.write(self._password, server.password.encode())
         self._dsn = f"host=127.0.0.1 port={server.port} dbname={world.database.name} user=postgres"
 
     async def quarantine(self, step: str, *options: str) -> object:

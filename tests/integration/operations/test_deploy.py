@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from ingest.config import Settings as IngestSettings
+from runtime import files
 from runtime.settings import load
 from simulators.stack import broker as stack_broker
 from simulators.stack.broker import Mosquitto
@@ -237,7 +238,7 @@ def _migrate_as_compose_does(server: Postgres, tmp_path: Path) -> None:
         VITALVEIL=f"{sys.executable} -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
-    (secrets / "postgres.password").write_text(server.password)
+    files.write(secrets / "postgres.password", server.password.encode())
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE vv_telemetry")
         connection.execute("CREATE DATABASE vv_vault")

@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 from psycopg import sql
 
+from runtime import files
 from simulators.stack.postgres import Postgres
 from simulators.stack.toml import format_toml
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
@@ -52,7 +53,7 @@ def test_from_nothing_to_a_withdrawal(
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(vault.name)))
     password = tmp_path / "password"
-    password.write_text(postgres.password)
+    files.write(password, postgres.password.encode())
     admin = ["--dsn", f"host=127.0.0.1 port={postgres.port} user=postgres dbname={vault.name}"]
     admin += ["--password-file", str(password)]
     where = f"host=127.0.0.1 port={postgres.port} user=vv_trust dbname="

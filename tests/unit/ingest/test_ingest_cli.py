@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from ingest.cli import main
 from ingest.storage.database import DatabaseSettings, connection_string
+from runtime import files
 from tests.fixtures.pki import Certificates
 
 
@@ -17,7 +18,7 @@ def settings(tmp_path: Path) -> Path:
     certificates = Certificates(tmp_path / "pki")
     tls = certificates.client("ingest")
     assert main(["keygen", "--out", str(tmp_path / "keys")]) == 0
-    (tmp_path / "password").write_text("swordfish\n")
+    files.write(tmp_path / "password", b"swordfish\n")
     path = tmp_path / "ingest.toml"
     path.write_text(
         f"""
@@ -100,7 +101,7 @@ def test_only_our_roles_get_passwords(role: str, capsys: pytest.CaptureFixture[s
 
 
 def test_password_comes_from_its_file(tmp_path: Path) -> None:
-    """The password is the first line of its file, quoted for libpq."""
-    (tmp_path / "p").write_text("it's a 'secret'\nand a note\n")
+    """The first line, whatever it holds, is quoted for libpq."""
+    files.write(tmp_path / "p", b"it's a 'secret'\nand a note\n")
     conninfo = connection_string(DatabaseSettings("host=db", tmp_path / "p"), application="test")
     assert r"password='it\'s a \'secret\''" in conninfo

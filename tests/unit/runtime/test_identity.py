@@ -19,6 +19,7 @@ def test_renewed_pair_is_taken_and_a_broken_one_is_not(
     files = TlsSettings(of.ca_file, tmp_path / "own.crt", tmp_path / "own.key")
     files.certificate_file.write_bytes(of.certificate_file.read_bytes())
     files.key_file.write_bytes(of.key_file.read_bytes())
+    files.key_file.chmod(0o600)
     identity = TlsIdentity(files)
     first = identity.context()
     assert identity.context() is first
@@ -27,4 +28,21 @@ def test_renewed_pair_is_taken_and_a_broken_one_is_not(
     assert identity.context() is first
     files.certificate_file.write_bytes(of.certificate_file.read_bytes())
     os.utime(files.certificate_file, ns=(2, 2))
+    assert identity.context() is not first
+
+
+def test_renewed_key_that_others_may_read_is_taken_once_its_mode_is_repaired(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    """Until then the pair before stays in use: a mistake in a renewal costs no connection."""
+    of = certificates.client("ingest")
+    own = TlsSettings(of.ca_file, tmp_path / "own.crt", tmp_path / "own.key")
+    own.certificate_file.write_bytes(of.certificate_file.read_bytes())
+    own.key_file.write_bytes(of.key_file.read_bytes())
+    own.key_file.chmod(0o600)
+    identity = TlsIdentity(own)
+    first = identity.context()
+    own.key_file.chmod(0o644)
+    assert identity.context() is first
+    own.key_file.chmod(0o600)
     assert identity.context() is not first

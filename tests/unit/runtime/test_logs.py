@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runtime.errors import ConfigError
 from runtime.logs import Log, configure, describe
 
 
@@ -91,14 +92,14 @@ def test_message_that_is_no_template_is_left_out(stream: io.StringIO, message: o
 
 
 def test_text_of_an_exception_is_left_out(stream: io.StringIO) -> None:
-    """Of an exception only the type is logged, because its text may quote a row."""
+    """Of an exception of a library only its cause is written: its text may quote a row."""
     try:
         raise ValueError("value 72.5")
     except ValueError:
         logging.getLogger("some.library").exception("failed")
     [line] = lines(stream)
 
-    assert line["error"] == "ValueError"
+    assert "not foreseen (ValueError)" in line["error"]
     assert "72.5" not in stream.getvalue()
 
 
@@ -115,7 +116,7 @@ async def test_task_that_failed_unseen_does_not_leak(stream: io.StringIO) -> Non
     [line] = lines(stream)
 
     assert line["part"] == "asyncio"
-    assert line["error"] == "ValueError"
+    assert "not foreseen (ValueError)" in line["error"]
     assert "72.5" not in stream.getvalue()
 
 
@@ -131,15 +132,16 @@ def test_text_of_a_warning_is_left_out(stream: io.StringIO) -> None:
     assert "72.5" not in stream.getvalue()
 
 
-def test_description_of_an_error_is_its_type() -> None:
-    """The description of an error is its type, and its SQLSTATE if it has one."""
+def test_description_of_an_error_is_its_cause() -> None:
+    """Our own text; the cause and the SQLSTATE of a database; of a bug, the type."""
 
     class DatabaseError(Exception):
         sqlstate = "40P01"
 
-    class OtherError(Exception):
-        sqlstate = 72.5
-
-    assert describe(ValueError("value 72.5")) == "ValueError"
-    assert describe(DatabaseError("value 72.5")) == "DatabaseError 40P01"
-    assert describe(OtherError()) == "OtherError"
+    own = ConfigError(key="a.b", source="f", problem="it is wrong", remedy="Correct it.")
+    assert describe(own) == "a.b (from f): it is wrong. Correct it."
+    told = describe(DatabaseError("value 72.5"))
+    assert told.startswith("two transactions waited for each other (SQLSTATE 40P01). ")
+    assert describe(ValueError("value 72.5")) == (
+        "an error that is not foreseen (ValueError): please report it as a bug"
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from runtime import files
 from runtime.errors import ConfigError
 from runtime.tls import client_context
 from tests.fixtures.pki import Certificates
@@ -32,7 +33,7 @@ def test_wrong_file_is_named(
     """A missing, empty or wrong file is refused with the setting and the path."""
     wrong = tmp_path / "wrong.pem"
     if content is not None:
-        wrong.write_bytes(content)
+        files.write(wrong, content)
     settings = msgspec.structs.replace(certificates.client("ingest"), **{field: wrong})
     with pytest.raises(ConfigError) as raised:
         client_context(settings, section="broker.tls")

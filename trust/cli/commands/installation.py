@@ -95,7 +95,7 @@ def _migrate(_: Settings, arguments: Migrate) -> Migrated:
         role, _equals, path = arguments.role_password.partition("=")
         if role != "vv_trust" or not path:
             raise UsageError("write it as --role-password vv_trust=FILE")
-        password = files.read(Path(path)).decode().strip()
+        password = files.read_secret(Path(path)).decode().strip()
     return Migrated(applied=schema.migrate(where, role_password=password))
 
 
@@ -119,6 +119,10 @@ def check_config(settings: Settings, _: NoArguments) -> ConfigChecked:
     keys = FileKeys(settings.keys.folder)
     if settings.broker is not None:
         client_context(settings.broker.tls, section="broker.tls")
+    if settings.erasure is not None:
+        parameters(settings.erasure.telemetry, section="erasure.telemetry")
+        parameters(settings.erasure.vault, section="erasure.vault")
+    settings_check.check_service(settings)
     settings_check.check_folders(settings)
     return ConfigChecked(config="usable", leases=settings_check.check_leases(settings, keys))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime import files
 from simulators.stack.postgres import Postgres
 from tests.fakes.vault.vault import MemoryVault
 from tests.fixtures.database import Database
@@ -47,7 +48,7 @@ def vault(request: pytest.FixtureRequest, keys: Keys, tmp_path: Path) -> Iterato
         return
     database: Database = request.getfixturevalue("vault_database")
     password_file = tmp_path / "password"
-    password_file.write_text(database.server.password)
+    files.write(password_file, database.server.password.encode())
     made = PostgresVault(settings_of(database, password_file), keys)
     yield made
     made.close()

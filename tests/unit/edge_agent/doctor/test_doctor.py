@@ -183,7 +183,8 @@ def test_doctor_of_a_gateway_without_a_broker(
     assert found["broker"] == {
         "what": "broker",
         "verdict": "bad",
-        "text": "the machine of the broker answers, but nothing listens on broker.port",
+        "text": "the machine of the broker answers, but nothing listens on that port."
+        " Start the broker, or check the host and the port in the settings.",
     }
 
 

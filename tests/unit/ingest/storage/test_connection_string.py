@@ -17,7 +17,10 @@ from ingest.storage.database import mapped_errors
             id="not taken for a database that is not there",
         ),
         pytest.param(
-            'FATAL: database "vv" does not exist', Unusable, "the database or the role", id="it"
+            'FATAL: database "vv" does not exist',
+            Unusable,
+            "the database in dsn does not exist",
+            id="it",
         ),
         pytest.param(
             'FATAL: no pg_hba.conf entry for host "10.0.0.1", user "vv_ingest"',
@@ -28,7 +31,7 @@ from ingest.storage.database import mapped_errors
         pytest.param(
             "SSL error: certificate verify failed", Unavailable, "certificate", id="another's"
         ),
-        pytest.param("anything else", Unavailable, "OperationalError", id="unknown"),
+        pytest.param("anything else", Unavailable, "no connection", id="unknown"),
     ],
 )
 async def test_refusals_say_what_they_mean(

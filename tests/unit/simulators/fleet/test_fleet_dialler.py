@@ -11,6 +11,7 @@ from typing import Any
 import mqtt5
 import pytest
 
+from runtime import files
 from simulators.fleet.errors import RosterError
 from simulators.fleet.gateway.dialler import Dialler
 from simulators.fleet.gateway.gateway import Gateway
@@ -96,7 +97,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         holder = pki.issue(ca, name, role=role, now=now, valid_for=long, hosts=["127.0.0.1"])
         (folder / name).mkdir()
         (folder / name / "agent.crt").write_bytes(holder.certificate_pem())
-        (folder / name / "agent.key").write_bytes(holder.key_pem())
+        files.write(folder / name / "agent.key", holder.key_pem())
     stranger = pki.create_ca(now=now, valid_for=long)
     (folder / "stranger.crt").write_bytes(stranger.certificate_pem())
     return folder

@@ -5,6 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from runtime import files
 from runtime.errors import ConfigError
 from trust.config import DatabaseSettings
 from trust.vault.database import is_of_a_row, parameters
@@ -23,7 +24,7 @@ def test_dsn_is_refused_without_repeating_it(dsn: str) -> None:
 def test_password_comes_from_its_file(tmp_path: Path) -> None:
     """The password is the content of the file without the final newline."""
     path = tmp_path / "password"
-    path.write_text("s3cret\n")
+    files.write(path, b"s3cret\n")
     found = parameters(DatabaseSettings("host=h", path), section="vault")
     assert found["password"] == "s3cret"
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from runtime.causes.files import of_file
 from trust.cli.command import (
     Arguments,
     Command,
@@ -34,7 +35,7 @@ def _read_certificate(path: Path) -> File:
     try:
         return File(path.name, path.read_bytes())
     except OSError as exc:
-        raise Refused(f"the file cannot be read ({type(exc).__name__})") from None
+        raise Refused(f"the file cannot be read: {of_file(exc)}") from None
 
 
 _Number = Annotated[

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from runtime.causes.files import of_file
 from trust.cli.command import File, FileFlag, Moment, Option
 from trust.decisions.evidence import Method, Said, Vouching
 from trust.errors import Refused, UsageError
@@ -34,7 +35,7 @@ def digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
         raise Refused(
-            f"the file {path.name} of the evidence cannot be read ({type(exc).__name__})"
+            f"the file {path.name} of the evidence cannot be read: {of_file(exc)}"
         ) from None
 
 

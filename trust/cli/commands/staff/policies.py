@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Final
 from uuid import UUID
 
+from runtime.causes.files import of_file
 from trust.cli.command import (
     Arguments,
     Command,
@@ -29,7 +30,7 @@ def _read(path: Path) -> File:
             return File(path.name, file.read(4 * MAX_FILE_BYTES + 1))
     except OSError as exc:
         raise PolicyError(
-            "file", f"it cannot be read ({type(exc).__name__})", "Check the path."
+            "file", f"it cannot be read: {of_file(exc).text}", of_file(exc).remedy
         ) from None
 
 

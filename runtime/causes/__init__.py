@@ -1,0 +1,1 @@
+"""Why something failed, in words, and what to do about it: for files, networks, TLS, MQTT, SQL."""

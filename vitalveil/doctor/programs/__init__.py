@@ -1,0 +1,1 @@
+"""The checks of each program, which need the libraries of that program."""
