@@ -94,8 +94,16 @@ ALERTS: Final = (
         summary="Certificates of gateways end within 30 days and are not renewed.",
         meaning="A gateway renews its certificate long before its end. A gateway that has not "
         "done so for a day does not reach trust, or is out of use.",
-        look=("Which gateways are off-line: the broker's retained states.",),
-        remedy=("Enrol the gateway again, or revoke it if it is out of use.",),
+        look=(
+            "Whether the enrolment service runs and gateways reach its port 8443: `systemctl "
+            "status vitalveil-enrolment`, and `[enrolment]` in the settings of a gateway. If many "
+            "gateways are concerned, this is the cause.",
+            "Which gateways are off-line: the broker's retained states.",
+        ),
+        remedy=(
+            "Start the enrolment service (`vitalveil trust serve`); gateways ask it once an hour.",
+            "Enrol the gateway again, or revoke it if it is out of use.",
+        ),
         fires=World({f"{_T}ending_certificates": "2x1500"}, 1450),
         quiet=World({f"{_T}ending_certificates": "2x700 0x800"}, 1450),
     ),

@@ -103,7 +103,10 @@ def test_what_is_written_has_a_place() -> None:
     mounted = {v.split(":")[0] for s in SERVICES.values() for v in s.get("volumes", [])}
     assert {v for v in mounted if not v.startswith((".", "/"))} == set(_COMPOSE["volumes"])
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert [port for port in ports if not port.startswith("127.0.0.1:")] == ["8883:8883"]
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == [
+        "8883:8883",
+        "8443:8443",
+    ]
     networks = _COMPOSE["networks"]
     assert networks["inside"]["internal"] is True
     # Only containers that publish a port are in the other network, because an internal one
@@ -393,14 +396,14 @@ def test_kubernetes_is_rendered(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     documents = list(yaml.safe_load_all(done.stdout))
     pods = [d["spec"]["template"]["spec"] for d in documents if "template" in d.get("spec", {})]
-    assert len(pods) == 2
+    assert len(pods) == 3
     for pod in pods:
         assert pod["securityContext"]["runAsNonRoot"] is True
         for container in [*pod["containers"], *pod["initContainers"]]:
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
             assert "memory" in container["resources"]["limits"]
     assert _open_ports(documents, "Egress") == {53, 5432, 8883}
-    assert _open_ports(documents, "Ingress") == {9464, 9465}
+    assert _open_ports(documents, "Ingress") == {8443, 9464, 9465, 9466}
     workers = next(d for d in documents if d["kind"] == "StatefulSet")
     assert _shares(workers) == list(range(64))
 
