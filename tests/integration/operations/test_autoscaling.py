@@ -89,8 +89,10 @@ def test_workers_may_read_the_scale_and_nothing_else(rendered: list[dict[str, An
     assert rule["resourceNames"] == ["ingest"]
     pod = _of(rendered, "StatefulSet")["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == _of(rendered, "RoleBinding")["subjects"][0]["name"]
-    (trust,) = [d for d in rendered if d["kind"] == "Deployment"]
-    assert trust["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+    programs = {d["metadata"]["name"]: d for d in rendered if d["kind"] == "Deployment"}
+    assert set(programs) == {"trust", "enrolment"}
+    for program in programs.values():
+        assert program["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
 
 
 def test_what_is_rendered_is_of_kubernetes_schema(rendered: list[dict[str, Any]]) -> None:

@@ -103,8 +103,9 @@ def test_the_log_names_the_type_and_no_value(caplog: pytest.LogCaptureFixture) -
 
     attempt(work, kind=UnitKind.PERSON)
 
+    error = "an error that is not foreseen (LookupError): please report it as a bug"
     assert [(r.msg, r.__dict__["fields"]) for r in caplog.records] == [
-        ("unforeseen", {"kind": "person", "error": "LookupError"})
+        ("unforeseen", {"kind": "person", "error": error})
     ]
 
 
