@@ -94,8 +94,8 @@ class Machine:
         """Return *text* with the paths, hosts and ports of this machine."""
         for shipped, own in self._places.items():
             text = text.replace(shipped, own)
-        for number, own in self.ports.items():
-            text = re.sub(rf"\b{number}\b", str(own), text)
+        for number, port in self.ports.items():
+            text = re.sub(rf"\b{number}\b", str(port), text)
         return text
 
     def type(self, *words: str, given: str = "") -> str:
@@ -196,8 +196,7 @@ def metrics(machine: Machine, port: str) -> str:
     """Return the metrics at *port* of the settings that are shipped."""
     url = f"http://127.0.0.1:{machine.ports[port]}/metrics"
     with urllib.request.urlopen(url, timeout=5) as answer:
-        text: str = answer.read().decode()
-    return text
+        return str(answer.read().decode())
 
 
 def enrol(machine: Machine) -> str:
