@@ -52,13 +52,16 @@ def run(settings: Settings) -> int:
         opened.enrolment_service, pinned(opened, chosen), limits, metrics, thread
     )
 
+    waits_for = {"vault"}
+
     def missing() -> Iterable[str]:
-        return ()
+        return waits_for
 
     async def serve() -> None:
         async with stop_requested() as stop:
             if not await startup.wait(settings, stop):
                 return
+            waits_for.clear()
             await https_server.serve(application, chosen, stop)
 
     try:

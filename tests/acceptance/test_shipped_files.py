@@ -196,7 +196,8 @@ def metrics(machine: Machine, port: str) -> str:
     """Return the metrics at *port* of the settings that are shipped."""
     url = f"http://127.0.0.1:{machine.ports[port]}/metrics"
     with urllib.request.urlopen(url, timeout=5) as answer:
-        return str(answer.read().decode())
+        read: bytes = answer.read()
+    return read.decode()
 
 
 def enrol(machine: Machine) -> str:
@@ -210,7 +211,7 @@ def enrol(machine: Machine) -> str:
     text = machine.here((DEPLOY / "agent.toml").read_text())
     assert tomllib.loads(text)["enrolment"]["url"].startswith("https://")
     (machine.etc / "agent.toml").write_text(text.replace("0000000000000000", agent))
-    return agent
+    return str(agent)
 
 
 def gateway_settings(machine: Machine) -> Mapping[str, str]:

@@ -1,10 +1,13 @@
 """Programs on databases that are not ready: each names the condition, waits, and goes on."""
 
+import datetime as dt
 import json
 import os
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +22,13 @@ from runtime import files
 from runtime.settings import TlsSettings
 from schema import steps
 from simulators.stack.broker import Mosquitto
-from simulators.stack.child import Child, free_port
+from simulators.stack.child import Child, free_port, is_listening
 from simulators.stack.toml import format_toml
 from tests.fixtures.database import Database
 from tests.fixtures.pki import Certificates
 from tests.fixtures.vault import Office
+from trust.config import CertificateSettings
+from trust.enrolment.authority import Authority
 from vitalveil.doctor.cli import main as doctor
 
 pytestmark = [pytest.mark.broker, pytest.mark.database]
@@ -85,12 +90,10 @@ class Site:
         path.write_text(format_toml(table))
         return path
 
-    def start(self, program: str, path: Path) -> Path:
+    def start(self, program: str, path: Path, command: str = "run") -> Path:
         """Start *program* with the settings *path*; return its log."""
         log = self.folder / f"{program}.log"
-        order = ["--config", str(path), "run"] if program == "trust" else [
-            "run", "--config", str(path),
-        ]  # fmt: skip
+        order = [command, "--config", str(path)]
         argv = [sys.executable, "-m", "vitalveil", program, *order]
         self._running.append(Child(program, argv, log=log))
         return log
@@ -237,6 +240,44 @@ def test_ingest_on_an_unmigrated_database_waits_and_goes_on_afterwards(
 
     site.migrate("ingest", path, name)
     wait_for(log, "broker_connected")
+
+
+def test_enrolment_service_waits_for_the_vault_and_is_not_ready(
+    site: Site, certificates: Certificates
+) -> None:
+    """Its probe says that it waits; after the migration gateways can be enrolled."""
+    name = site.empty("vault")
+    path = site.settings("trust", vault=name, telemetry=site.office.telemetry.name)
+    tls = certificates.client("enrolment")
+    public = site.folder / "ingest.pub"
+    key = serialization.load_pem_private_key((site.folder / "ingest.key").read_bytes(), None)
+    public.write_bytes(
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    port, probe = free_port(), free_port()
+    serve: dict[str, Any] = msgspec.to_builtins(tls, enc_hook=str)
+    serve |= {"ingest_key_file": public, "port": port, "http": {"port": probe}}
+    Authority(site.office.settings.keys.folder, CertificateSettings()).create(
+        now=dt.datetime.now(dt.UTC)
+    )
+    path.write_text(path.read_text() + "\n" + format_toml({"serve": serve}))
+    log = site.start("trust", path, "serve")
+
+    told = wait_for(log, "waiting", what="vault")
+    assert "Run `vitalveil trust migrate`" in told["why"]
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(f"http://127.0.0.1:{probe}/readyz", timeout=5)
+    assert (raised.value.code, "vault" in raised.value.read().decode()) == (503, True)
+    raised.value.close()
+    assert not is_listening(port)
+
+    site.migrate("trust", path, name)
+    deadline = time.monotonic() + WITHIN_S
+    while not is_listening(port):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def find(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict[str, str]]:
