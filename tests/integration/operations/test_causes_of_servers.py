@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import datetime as dt
+import gc
 import json
 import re
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,11 +41,18 @@ from trust.vault.vault import PostgresVault
 from vitalveil.doctor import broker as doctor
 from vitalveil.doctor.finding import Level
 
-# paho leaves the socket of a failed TLS handshake to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 AGENT: Final = "0123456789abcdef"
 _CLASS: Final = re.compile(r"\b[A-Z][A-Za-z]+(?:Error|Exception|Unavailable|Lost)\b")
 """The name of an error of Python."""
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Collect the sockets of failed TLS handshakes, which paho leaves to the garbage collector."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def check(told: str, cause: str) -> None:
