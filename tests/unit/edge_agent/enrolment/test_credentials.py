@@ -98,7 +98,7 @@ def test_a_certificate_is_of_the_gateway_of_the_settings(
 def test_a_file_without_a_certificate_is_said(tls: TlsSettings) -> None:
     """A file that is missing or damaged is a fault of the settings."""
     tls.certificate_file.write_text("?")
-    with pytest.raises(ConfigError, match="is no certificate"):
+    with pytest.raises(ConfigError, match="holds no certificate"):
         credentials.check_owner(tls.certificate_file, agent="0123456789abcdef")
 
 
