@@ -413,6 +413,6 @@ def test_no_finding_of_the_doctor_is_a_class_of_python(
         )
     )
     assert main(["--trust", str(settings), "--json"]) == 1
-    found = {one["code"]: one for one in json.loads(capsys.readouterr().out)}
+    found = {one["code"]: one for one in json.loads(capsys.readouterr().out)["rows"]}
     told = found["vault-reachable"]
     check(f"{told['text']}. {told['remedy']}", "the database refused the password")

@@ -283,7 +283,7 @@ def test_enrolment_service_waits_for_the_vault_and_is_not_ready(
 def find(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict[str, str]]:
     """Return the findings of the doctor by code."""
     doctor([*arguments, "--json"])
-    return {one["code"]: one for one in json.loads(capsys.readouterr().out)}
+    return {one["code"]: one for one in json.loads(capsys.readouterr().out)["rows"]}
 
 
 def test_doctor_names_the_same_conditions_as_the_programs(
@@ -334,7 +334,7 @@ def test_doctor_says_what_it_can_where_only_trust_is_installed(site: Site) -> No
             capture_output=True, text=True, check=False, env=dict(os.environ),
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (1, "")
-        found = {one["code"]: one for one in json.loads(done.stdout)}
+        found = {one["code"]: one for one in json.loads(done.stdout)["rows"]}
         told = found[f"{program}-not-checked"]
         assert f"vitalveil[{program}]" in told["remedy"]
         assert any(code.startswith(other) for code in found), found
