@@ -42,7 +42,7 @@ def run(settings: Settings) -> int:
     opened = App(settings)
     metrics = EnrolmentMetrics()
     # One worker: a cancelled call ends before another call uses the connections.
-    thread = ThreadPoolExecutor(1, thread_name_prefix="desk")
+    thread = ThreadPoolExecutor(1, thread_name_prefix="enrolment")
     limits = api.Limits(
         Throttle(burst=chosen.burst, per_minute=chosen.per_minute),
         Throttle(burst=_ALL * chosen.burst, per_minute=_ALL * chosen.per_minute),

@@ -205,11 +205,11 @@ HELD: dict[str, tuple[Callable[[Ward, Path], contextlib.AbstractContextManager[o
     ),
     "logical slot": (
         lambda w, _: logical_slot(w.telemetry.dsn()),
-        "a logical replication slot that nobody reads",
+        "a logical replication slot without a reader",
     ),
     "logical slot elsewhere": (
         lambda w, _: logical_slot(w.telemetry.server.dsn(ELSEWHERE)),
-        "a logical replication slot that nobody reads",
+        "a logical replication slot without a reader",
     ),
     "standby": (
         lambda w, folder: standby(w.telemetry.server, w.telemetry.name, folder, slot=False),

@@ -54,7 +54,7 @@ async def assert_refused(ending: str, *, times: int = 1) -> None:
     named = {one for one in ENDINGS if ended(collector, one)}
     assert named == ENDINGS & {ending}
     # This is the fault of the sensor, so the radio is not reset.
-    assert collector.value("recoveries_total", rung="power_cycle") == 0
+    assert collector.value("recoveries_total", action="power_cycle") == 0
 
 
 def ended(collector: Collector, ending: str) -> float:

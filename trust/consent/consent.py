@@ -150,7 +150,7 @@ class Consent:
         given = giving.given(records, grant, purpose, chain, now=now, ages=self._ages)
         valid_from = grant.valid_from or now
         if valid_from < given.decided_at:
-            raise Refused("--valid-from is before --given-at: nobody agrees to what is past")
+            raise Refused("--valid-from is before --given-at: no one can agree to what is past")
         valid_to = _ends_at(grant, valid_from)
         if valid_to is not None and valid_to <= max(valid_from, now):
             raise Refused("--valid-to is not after the decision begins, or is past")
@@ -335,7 +335,7 @@ def _recipients(wanted: list[str] | None, purpose: Purpose) -> list[str]:
     if not set(wanted) <= set(purpose.recipients):
         raise Refused(
             "the purpose does not name all of those --recipients; it names:"
-            f" {', '.join(sorted(purpose.recipients)) or 'nobody'}"
+            f" {', '.join(sorted(purpose.recipients)) or 'no one'}"
         )
     return sorted(set(wanted))
 

@@ -93,7 +93,10 @@ class PolicyReview:
             if known.officer.key != key.public_key():
                 raise Refused("the key is not that officer's")
             if officer in looked.approvers:
-                raise Conflict("that officer has approved it: the other has to be somebody else")
+                raise Conflict(
+                    "that officer has approved it already. A different officer has to approve it"
+                    " as well"
+                )
             given = PolicyApproval(
                 **msgspec.structs.asdict(looked.subject), approver=officer, approved_at=now
             )
@@ -127,7 +130,7 @@ class PolicyReview:
             looked = _look(records, file, at=now)
             admission = _admission(records, looked, first=first, at=now)
             if not records.purposes.add(looked.purpose):
-                raise Conflict("that version was loaded by somebody else meanwhile")
+                raise Conflict("another process has loaded that version meanwhile")
             records.admissions.admit(admission)
         return looked, True
 

@@ -149,11 +149,11 @@ def check(
     _check_time(said, since=since, at=at, prefix=prefix)
     if purpose.needs_consent and said.method in INFORMATION:
         raise Refused(
-            f"{purpose.reference} rests on consent, and {said.method} shows only that somebody was"
+            f"{purpose.reference} rests on consent, and {said.method} shows only that a person was"
             f" informed: {prefix}captured-by is one of {_words(CONSENT)}"
         )
     if said.text_sha256 == _NOTHING:
-        raise Refused(f"{prefix}text is empty: nobody is informed by an empty text")
+        raise Refused(f"{prefix}text is empty: an empty text informs no one")
     if prefix == "--":
         # A guardian reads another text than a child; the policy names the text for the person.
         _check_text(said, purpose)

@@ -30,11 +30,7 @@ class RepeatedFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EarlierFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The facts of a step in the form that an earlier release wrote."""
-
-    def today(self) -> StepFacts:
-        """Return these facts in the form of today."""
-        raise NotImplementedError
+    """The facts of a step in the form that an earlier release wrote; see `_Earlier`."""
 
 
 class Frozen(StepFacts, frozen=True):
@@ -234,7 +230,9 @@ class RewrittenAgain(RepeatedFacts, frozen=True):
 
 
 F = TypeVar("F", bound=StepFacts)
-_Form = type[StepFacts] | type[RepeatedFacts] | type[EarlierFacts]
+_Earlier = Frozen1 | KeysDestroyed1 | RowsErased1 | FoundNothing1
+"""Each has `today`, which returns its facts in the form of today."""
+_Form = type[StepFacts] | type[RepeatedFacts] | type[_Earlier]
 _FORMS: Final[Mapping[str, tuple[_Form, ...]]] = {
     "freeze": (Frozen, Frozen1),
     "mark": (Marked,),
@@ -324,7 +322,7 @@ def decode(document: bytes, *, number: int, step: str) -> StepFacts | RepeatedFa
             found = msgspec.json.decode(signed.facts, type=form)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
-        return found.today() if isinstance(found, EarlierFacts) else found
+        return found.today() if isinstance(found, _Earlier) else found
     raise Tampered(_WHAT)
 
 

@@ -67,7 +67,7 @@ def parse(text: str) -> Purpose:
         found = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as exc:
         line = "" if exc.problem_mark is None else f", line {exc.problem_mark.line + 1}"
-        raise PolicyError("file", f"not YAML{line}", "Mend that line.") from None
+        raise PolicyError("file", f"not YAML{line}", "Correct that line.") from None
     except (yaml.YAMLError, RecursionError, ValueError):
         raise PolicyError("file", "not YAML", "Check its characters and nesting.") from None
     return _purpose(_table("file", found, _KEYS))

@@ -117,7 +117,7 @@ SENTENCES: Final[Mapping[Cause, tuple[str, str]]] = MappingProxyType(
             "Read the broker's log and its ACL: `trust` must be able to write `vv1/lease/+`.",
         ),
         Cause.CONNECTION_LOST: (
-            "the broker closes the connection whenever its lease is published",
+            "the broker closes the connection each time its lease is published",
             "Read the broker's log, and compare its max_packet_size with lease.max_packet_bytes.",
         ),
         Cause.FILE: (

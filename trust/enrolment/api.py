@@ -177,7 +177,7 @@ def build(
         thread: An executor with one worker, because threads may not share database connections.
     """
 
-    async def at_the_desk(what: str, work: Callable[[], Admitted]) -> Bundle:
+    async def in_the_thread(what: str, work: Callable[[], Admitted]) -> Bundle:
         try:
             admitted = await asyncio.get_running_loop().run_in_executor(thread, work)
         except TrustError as exc:
@@ -196,7 +196,7 @@ def build(
     @post("/v1/enrol", status_code=200)
     async def enrol(request: AnyRequest) -> Bundle:
         data = await _asked(request, Enrolling, limits, partial(metrics.count, "enrolled"))
-        return await at_the_desk(
+        return await in_the_thread(
             "enrolled",
             lambda: enrolment_service.enrol(
                 data.token, request=data.request.encode(), lease_key=data.lease_key
@@ -207,7 +207,7 @@ def build(
     async def renew(request: AnyRequest) -> Bundle:
         data = await _asked(request, Renewing, limits, partial(metrics.count, "renewed"))
         shown = _shown(request)
-        return await at_the_desk(
+        return await in_the_thread(
             "renewed", lambda: enrolment_service.renew(shown, request=data.request.encode())
         )
 

@@ -145,7 +145,7 @@ async def _answer(reader: asyncio.StreamReader, kind: int) -> bytes:
     """Return the body of the next packet, which must be short and of *kind*."""
     first, length = await reader.readexactly(2)
     if first != kind or not 2 <= length < _FAILURE:
-        raise BrokerUnavailable("it answers something else")
+        raise BrokerUnavailable("its answer is not the expected one")
     return await reader.readexactly(length)
 
 

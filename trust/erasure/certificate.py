@@ -130,7 +130,7 @@ def _remains(
         Remains("cohort figures published before", "k-anonymous, at least 11 people", "for ever"),
         Remains(
             "vault",
-            "signed decisions and this ledger: proof of consent, under an id that leads to nobody"
+            "signed decisions and this ledger: proof of consent, under an id of no known person"
             if erasure.purpose is None
             else "the identity, for other purposes; signed decisions and this ledger",
             "for ever",

@@ -28,7 +28,7 @@ class ErasureMetrics:
         )
         self._unknown = Gauge(
             "vitalveil_trust_unknown_series",
-            "Series of rows that no name leads to and that nobody erased, at the last look.",
+            "Series of rows without a name that no erasure deleted, at the last look.",
             registry=registry,
         )
         self._not_verified = Gauge(

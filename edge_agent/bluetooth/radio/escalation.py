@@ -54,15 +54,15 @@ class EscalationDelays(msgspec.Struct, frozen=True):
     restart_s: float = 30.0
     exit_s: float = 600.0
 
-    def after(self, rung: Action) -> float:
-        """Return after how many seconds without success *rung* is due."""
+    def after(self, action: Action) -> float:
+        """Return after how many seconds without success *action* is due."""
         return {
             Action.NEW_CLIENT: 0.0,
             Action.NEW_SCANNER: self.new_scanner_s,
             Action.POWER_CYCLE: self.power_cycle_s,
             Action.RESTART: self.restart_s,
             Action.EXIT: self.exit_s,
-        }[rung]
+        }[action]
 
 
 class EscalationPolicy:
@@ -109,14 +109,14 @@ class EscalationPolicy:
             return Action.NEW_CLIENT
         if self._may_exit and now - self._first >= self._steps.exit_s:
             return Action.EXIT
-        rung = self._due(now - self._since)
-        if rung is Action.NEW_CLIENT:
-            return rung
-        self._tried = rung
-        if rung is self._last:
+        action = self._due(now - self._since)
+        if action is Action.NEW_CLIENT:
+            return action
+        self._tried = action
+        if action is self._last:
             self._since, self._tried = now, Action.NEW_CLIENT
             self._slowness = min(_SLOWEST * self._usual, self._slowness * 2)
-        return rung
+        return action
 
     def _due(self, elapsed_s: float) -> Action:
         """Return the next stronger action if it is due; otherwise `NEW_CLIENT`."""

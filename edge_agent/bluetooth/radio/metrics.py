@@ -95,7 +95,7 @@ class RadioMetrics:
             Ending,
         )
         self._recoveries = self._counter(
-            "recoveries", "Actions that were tried to recover the radio.", "rung", Action
+            "recoveries", "Actions that were tried to recover the radio.", "action", Action
         )
         names = sorted(c.name for c in CHARACTERISTICS.values())
         self._values = self._counter("sensor_values", "Values received.", "characteristic", names)
@@ -149,9 +149,9 @@ class RadioMetrics:
         """Count a contact with a meter."""
         self._inner_clocks.labels(verdict.value).inc()
 
-    def tried(self, rung: Action) -> None:
+    def tried(self, action: Action) -> None:
         """Count a step of recovery."""
-        self._recoveries.labels(rung.value).inc()
+        self._recoveries.labels(action.value).inc()
 
     def received(self, characteristic: str) -> None:
         """Count a value."""

@@ -150,19 +150,23 @@ class Recovery:
         Raises:
             GaveUp: No recovery action is left.
         """
-        rung = self._policies[trouble].failed(now=self._clock.now())
-        if rung is Action.POWER_CYCLE and trouble is FailureKind.STACK and not self._host_is_up():
-            rung = Action.RESTART  # No person is there to switch the adapter on.
-        if rung in _DISRUPTIVE and self._is_spared(trouble):
-            rung = Action.NEW_SCANNER
-        if rung is Action.EXIT:
-            self._metrics.tried(rung)
+        action = self._policies[trouble].failed(now=self._clock.now())
+        if (
+            action is Action.POWER_CYCLE
+            and trouble is FailureKind.STACK
+            and not self._host_is_up()
+        ):
+            action = Action.RESTART  # No person is there to switch the adapter on.
+        if action in _DISRUPTIVE and self._is_spared(trouble):
+            action = Action.NEW_SCANNER
+        if action is Action.EXIT:
+            self._metrics.tried(action)
             _log.error("radio_given_up", trouble=trouble.value)
             raise GaveUp
-        if rung is Action.NEW_SCANNER:
+        if action is Action.NEW_SCANNER:
             self._renew_scanner()
-        actions = {Action.POWER_CYCLE: self._host.power_cycle, Action.RESTART: self._host.restart}
-        await self._act(rung, actions.get(rung))
+        works = {Action.POWER_CYCLE: self._host.power_cycle, Action.RESTART: self._host.restart}
+        await self._act(action, works.get(action))
 
     def _is_spared(self, trouble: FailureKind) -> bool:
         """
@@ -177,14 +181,14 @@ class Recovery:
         return True
 
     async def _act(
-        self, rung: Action, action: Callable[[], Coroutine[Any, Any, None]] | None
+        self, action: Action, work: Callable[[], Coroutine[Any, Any, None]] | None
     ) -> None:
-        self._metrics.tried(rung)
-        if action is None or self._acting.locked():
+        self._metrics.tried(action)
+        if work is None or self._acting.locked():
             return  # Another task is already recovering the radio.
         async with self._acting:
-            _log.warning("recovering", rung=rung.value)
+            _log.warning("recovering", step=action.value)
             try:
-                await within(_ACT_S, rung.value, action())
+                await within(_ACT_S, action.value, work())
             except BluetoothError as exc:
-                _log.warning("recovery_failed", rung=rung.value, error=describe(exc))
+                _log.warning("recovery_failed", step=action.value, error=describe(exc))

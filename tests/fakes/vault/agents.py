@@ -2,11 +2,10 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from tests.fakes.vault.repository import MemoryRepository
 from tests.fakes.vault.tables import AgentRow, CertificateRow, require
-from trust.vault.records.agents import Agent, Agents
+from trust.vault.records.agents import Agent, Agents, ListedAgent
 
 
 class MemoryAgents(MemoryRepository, Agents):
@@ -107,14 +106,14 @@ class MemoryAgents(MemoryRepository, Agents):
         signs.update(dict.fromkeys(unseen, True))
         return len(unseen)
 
-    def page(self, *, after: str, limit: int) -> list[tuple[Any, ...]]:
+    def page(self, *, after: str, limit: int) -> list[ListedAgent]:
         names = sorted(agent for agent in self._tables.agents if agent > after)[:limit]
         return [self._listed(agent) for agent in names]
 
-    def _listed(self, agent: str) -> tuple[Any, ...]:
+    def _listed(self, agent: str) -> ListedAgent:
         row, signs = self._tables.agents[agent], self._tables.clone_signs.items()
         certificates = self._tables.certificates.values()
-        return (
+        return ListedAgent(
             agent,
             row.format,
             row.enrolled_at,

@@ -1,10 +1,8 @@
 """Epochs of pseudonym keys, in memory."""
 
-from typing import Any
-
 from tests.fakes.vault.repository import MemoryRepository
 from tests.fakes.vault.tables import EpochRow
-from trust.vault.records.epochs import Epochs
+from trust.vault.records.epochs import Epochs, KeyEpoch
 
 
 class MemoryEpochs(MemoryRepository, Epochs):
@@ -27,9 +25,9 @@ class MemoryEpochs(MemoryRepository, Epochs):
             if of == purpose and number <= epoch:
                 row.moved_at = row.moved_at or self._now()
 
-    def all(self) -> list[tuple[Any, ...]]:
+    def all(self) -> list[KeyEpoch]:
         rows = sorted(self._tables.epochs.items(), key=lambda one: one[0])
-        return [(purpose, epoch, r.started_at, r.moved_at) for (purpose, epoch), r in rows]
+        return [KeyEpoch(purpose, epoch, r.started_at, r.moved_at) for (purpose, epoch), r in rows]
 
     def numbers(self, purpose: str) -> list[int]:
         return [1, *sorted(epoch for of, epoch in self._tables.epochs if of == purpose)]

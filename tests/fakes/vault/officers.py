@@ -1,7 +1,6 @@
 """Officers and their requests to re-identify, in memory."""
 
 import datetime as dt
-from typing import Any
 from uuid import UUID
 
 from tests.fakes.vault.repository import MemoryRepository
@@ -10,6 +9,7 @@ from trust.domain.reidentify import Known, Officer, Signed
 from trust.errors import Conflict, NotFound
 from trust.vault.records.officers import (
     Officers,
+    ReidentificationAttempt,
     Reidentifications,
     sign_officer,
     verified_officer,
@@ -81,5 +81,6 @@ class MemoryReidentifications(MemoryRepository, Reidentifications):
     ) -> None:
         self._tables.attempts.append((request, officer, action, outcome, self._now()))
 
-    def attempts(self, *, limit: int) -> list[tuple[Any, ...]]:
-        return list(reversed(self._tables.attempts))[:limit]
+    def attempts(self, *, limit: int) -> list[ReidentificationAttempt]:
+        latest = list(reversed(self._tables.attempts))[:limit]
+        return [ReidentificationAttempt(*attempt) for attempt in latest]

@@ -138,7 +138,7 @@ async def test_a_dead_bluetoothd_is_restarted(machine: Machine) -> None:
         await systemd.kill()
 
     assert systemd.units[:1] == ["bluetooth.service"]
-    assert collector.value("recoveries_total", rung="restart_bluetoothd") >= 1
+    assert collector.value("recoveries_total", action="restart_bluetoothd") >= 1
 
 
 async def test_the_death_of_the_bus_is_survived(machine: Machine) -> None:
@@ -187,7 +187,7 @@ async def test_a_wedged_scan_is_power_cycled(machine: Machine) -> None:
     async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
         await flow_again(collector)
 
-    assert collector.value("recoveries_total", rung="power_cycle") == 1
+    assert collector.value("recoveries_total", action="power_cycle") == 1
 
 
 async def test_a_host_beyond_recovery_ends_the_process(machine: Machine) -> None:
@@ -203,7 +203,7 @@ async def test_a_host_beyond_recovery_ends_the_process(machine: Machine) -> None
             await collector.during(20)
 
     assert machine.bluetoothd.units
-    assert collector.value("recoveries_total", rung="exit") == 1
+    assert collector.value("recoveries_total", action="exit") == 1
 
 
 async def test_a_connection_that_was_left_over_is_taken_up(machine: Machine) -> None:

@@ -38,8 +38,8 @@ async def flow(collector: Collector) -> None:
 
 def assert_left_alone(collector: Collector) -> None:
     """Check that no recovery action was taken for a sensor that wants a bond."""
-    for rung in ("new_scanner", "power_cycle", "restart_bluetoothd"):
-        assert collector.value("recoveries_total", rung=rung) == 0
+    for action in ("new_scanner", "power_cycle", "restart_bluetoothd"):
+        assert collector.value("recoveries_total", action=action) == 0
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ SEED = Seed()
 OTHER = Seed(handle=bytes(range(30, 46)), pseudonym=bytes(range(120, 136)))
 
 
-class Desk:
+class QuarantineCommands:
     """The command line of the operator."""
 
     def __init__(self, world: World, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,9 +60,11 @@ class Desk:
 
 
 @pytest.fixture
-def desk(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+def commands(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> QuarantineCommands:
     """An operator of ingest with an administrator's password."""
-    return Desk(world, tmp_path, capsys)
+    return QuarantineCommands(world, tmp_path, capsys)
 
 
 async def _quarantine(world: World, folder: Path, seeds: list[Seed]) -> tuple[Agent, list[bytes]]:
@@ -103,7 +105,7 @@ def _stored(world: World) -> list[tuple[object, ...]]:
 
 
 async def test_right_key_brings_back_what_a_wrong_one_kept_aside(
-    world: World, tmp_path: Path, desk: Desk
+    world: World, tmp_path: Path, commands: QuarantineCommands
 ) -> None:
     """
     With the right key each quarantined observation is stored once, however often it is reopened or
@@ -112,12 +114,12 @@ async def test_right_key_brings_back_what_a_wrong_one_kept_aside(
     sow(world.database, SEED)
     agent, sent = await _quarantine(world, tmp_path, [SEED, SEED, SEED])
     assert _stored(world) == [(0, 0, 3)]
-    (shown,) = msgspec.convert(await desk.quarantine("show"), list[dict[str, object]])
+    (shown,) = msgspec.convert(await commands.quarantine("show"), list[dict[str, object]])
     assert (shown["reason"], shown["envelopes"], shown["agents"]) == ("bad_seal", 3, 1)
-    told = await desk.quarantine("reopen")
+    told = await commands.quarantine("reopen")
     assert told == _reopened(stored=3, observations=6)
     assert _stored(world) == [(6, 6, 0)]
-    assert await desk.quarantine("reopen") == _reopened()
+    assert await commands.quarantine("reopen") == _reopened()
     async with world.running() as app, world.agent(SEED.agent) as again:
         await again.publish(sent[1])
         await until(lambda: metric(app, "envelopes_total", outcome="duplicate") == 1)
@@ -126,7 +128,7 @@ async def test_right_key_brings_back_what_a_wrong_one_kept_aside(
 
 
 async def test_who_has_withdrawn_meanwhile_is_not_stored(
-    world: World, tmp_path: Path, desk: Desk
+    world: World, tmp_path: Path, commands: QuarantineCommands
 ) -> None:
     """
     Reopening obeys the permissions of its own time: data of a person who has withdrawn are not
@@ -135,7 +137,7 @@ async def test_who_has_withdrawn_meanwhile_is_not_stored(
     sow(world.database, SEED, OTHER)
     await _quarantine(world, tmp_path, [SEED, OTHER])
     withdraw(world.database, SEED.handle)
-    told = await desk.quarantine("reopen")
+    told = await commands.quarantine("reopen")
     assert told == _reopened(stored=1, refused=1, observations=2)
     assert _stored(world) == [(2, 2, 0)]
     assert world.database.fetch("SELECT outcome FROM vv.envelopes ORDER BY sequence") == [
@@ -177,7 +179,9 @@ async def test_who_withdraws_between_two_transactions_is_not_stored(
     assert _stored(world) == [(2, 2, 0)]
 
 
-async def test_what_no_key_opens_stays(world: World, tmp_path: Path, desk: Desk) -> None:
+async def test_what_no_key_opens_stays(
+    world: World, tmp_path: Path, commands: QuarantineCommands
+) -> None:
     """
     Envelopes remain in quarantine if no key opens them, they name no handle of their agent, or
     they conflict with settled ones.
@@ -189,13 +193,13 @@ async def test_what_no_key_opens_stays(world: World, tmp_path: Path, desk: Desk)
         "INSERT INTO vv.envelopes SELECT agent, spool_id, sequence, 'other bytes', 0, 0"
         " FROM vv.quarantine WHERE sequence = 3"
     )
-    assert await desk.quarantine("reopen") == _reopened(kept=3)
+    assert await commands.quarantine("reopen") == _reopened(kept=3)
     assert _stored(world) == [(0, 0, 3)]
     assert len(sent) == 3
 
 
 async def test_what_version_0_1_0_settled_in_quarantine_is_stored(
-    world: World, tmp_path: Path, desk: Desk
+    world: World, tmp_path: Path, commands: QuarantineCommands
 ) -> None:
     """
     Envelopes that version 0.1.0 quarantined and settled (outcome 2 in the ledger) are stored when
@@ -207,7 +211,7 @@ async def test_what_version_0_1_0_settled_in_quarantine_is_stored(
         "INSERT INTO vv.envelopes SELECT agent, spool_id, sequence, digest, 2, 0"
         " FROM vv.quarantine"
     )
-    assert await desk.quarantine("reopen") == _reopened(stored=1, observations=2)
+    assert await commands.quarantine("reopen") == _reopened(stored=1, observations=2)
     assert _stored(world) == [(2, 2, 0)]
 
 
@@ -244,7 +248,7 @@ async def test_what_is_sent_again_while_it_is_reopened_is_stored_once(
 
 
 async def test_what_is_given_up_is_receipted_when_it_comes_again(
-    world: World, tmp_path: Path, desk: Desk
+    world: World, tmp_path: Path, commands: QuarantineCommands
 ) -> None:
     """
     An envelope that was given up gets a receipt when it comes again, and the ledger records its
@@ -253,8 +257,8 @@ async def test_what_is_given_up_is_receipted_when_it_comes_again(
     sow(world.database, SEED)
     agent, sent = await _quarantine(world, tmp_path, [SEED, SEED])
     options = ("--agent", SEED.agent, "--reason", "sealed to a key that was lost")
-    assert await desk.quarantine("give-up", *options) == {"given_up": 0, "kept": 2}
-    assert await desk.quarantine("give-up", *options, "--ahead") == {"given_up": 2, "kept": 0}
+    assert await commands.quarantine("give-up", *options) == {"given_up": 0, "kept": 2}
+    assert await commands.quarantine("give-up", *options, "--ahead") == {"given_up": 2, "kept": 0}
     assert world.database.fetch("SELECT outcome FROM vv.envelopes") == [(3,), (3,)]
     assert world.database.fetch("SELECT DISTINCT reason FROM vv.given_up") == [
         ("sealed to a key that was lost",)
@@ -281,7 +285,7 @@ async def test_what_is_given_up_is_receipted_when_it_comes_again(
 @pytest.mark.parametrize("room", [0, 1000], ids=["quarantine full", "room in quarantine"])
 @pytest.mark.parametrize("are_same_bytes", [True, False])
 async def test_what_was_given_up_by_mistake_is_stored_when_it_comes(
-    world: World, tmp_path: Path, desk: Desk, room: int, are_same_bytes: bool
+    world: World, tmp_path: Path, commands: QuarantineCommands, room: int, are_same_bytes: bool
 ) -> None:
     """
     A genuine envelope whose identity was given up by mistake is stored once, and gets a
@@ -290,7 +294,7 @@ async def test_what_was_given_up_by_mistake_is_stored_when_it_comes(
     sow(world.database, SEED)
     agent, sent = await _quarantine(world, tmp_path, [SEED])
     options = ("--agent", SEED.agent, "--reason", "a mistake", "--ahead")
-    await desk.quarantine("give-up", *options)
+    await commands.quarantine("give-up", *options)
     settings = msgspec.structs.replace(
         world.settings, quarantine=QuarantineLimits(max_per_agent=room)
     )
@@ -313,12 +317,12 @@ async def test_what_was_given_up_by_mistake_is_stored_when_it_comes(
 
 
 async def test_what_was_given_up_and_is_not_permitted_is_refused(
-    world: World, tmp_path: Path, desk: Desk
+    world: World, tmp_path: Path, commands: QuarantineCommands
 ) -> None:
     """An envelope that was given up and is not permitted when it comes is refused."""
     sow(world.database, SEED)
     _, sent = await _quarantine(world, tmp_path, [SEED])
-    await desk.quarantine("give-up", "--agent", SEED.agent, "--reason", "a mistake", "--ahead")
+    await commands.quarantine("give-up", "--agent", SEED.agent, "--reason", "a mistake", "--ahead")
     withdraw(world.database, SEED.handle)
     async with world.running() as app, world.agent(SEED.agent) as again:
         await again.publish(sent[0])
@@ -328,7 +332,7 @@ async def test_what_was_given_up_and_is_not_permitted_is_refused(
 
 
 async def test_conflict_of_before_with_what_was_given_up_can_be_reopened(
-    world: World, tmp_path: Path, desk: Desk
+    world: World, tmp_path: Path, commands: QuarantineCommands
 ) -> None:
     """
     An envelope that an earlier ingest settled as a conflict with a given-up one can be reopened
@@ -338,7 +342,7 @@ async def test_conflict_of_before_with_what_was_given_up_can_be_reopened(
     await _quarantine(world, tmp_path, [SEED])
     options = ("--agent", SEED.agent, "--reason", "a mistake", "--ahead")
     (kept,) = world.database.fetch("SELECT spool_id, digest, payload FROM vv.quarantine")
-    await desk.quarantine("give-up", *options)
+    await commands.quarantine("give-up", *options)
     world.database.execute(
         "INSERT INTO vv.quarantine (agent, spool_id, sequence, reason, digest, payload,"
         " received_at, expires_at) VALUES (%s, %s, 1, 'conflict', %s, %s, now(),"
@@ -346,12 +350,12 @@ async def test_conflict_of_before_with_what_was_given_up_can_be_reopened(
         SEED.agent,
         *kept,
     )
-    assert await desk.quarantine("reopen") == _reopened(stored=1, observations=2)
+    assert await commands.quarantine("reopen") == _reopened(stored=1, observations=2)
     assert _stored(world) == [(2, 2, 0)]
 
 
 async def test_no_forgery_far_ahead_is_given_up_in_passing(
-    world: World, tmp_path: Path, desk: Desk
+    world: World, tmp_path: Path, commands: QuarantineCommands
 ) -> None:
     """
     Giving up skips sequences that no receipt can express, and sequences below one that was given
@@ -363,7 +367,7 @@ async def test_no_forgery_far_ahead_is_given_up_in_passing(
     world.database.execute(
         "UPDATE vv.quarantine SET sequence = 1::bigint << 62 WHERE sequence = 1"
     )
-    assert await desk.quarantine("give-up", *options, "--ahead") == {"given_up": 1, "kept": 1}
+    assert await commands.quarantine("give-up", *options, "--ahead") == {"given_up": 1, "kept": 1}
     assert world.database.fetch("SELECT sequence FROM vv.envelopes") == [(2,)]
     world.database.execute("UPDATE vv.quarantine SET sequence = 1")
-    assert await desk.quarantine("give-up", *options) == {"given_up": 0, "kept": 1}
+    assert await commands.quarantine("give-up", *options) == {"given_up": 0, "kept": 1}

@@ -4,9 +4,8 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 
 from runtime.database import named_sql
-from trust.vault.database import Row
 from trust.vault.postgres.repository import Repository
-from trust.vault.records.agents import Agent, Agents
+from trust.vault.records.agents import Agent, Agents, ListedAgent
 
 
 class PostgresAgents(Repository, Agents):
@@ -62,5 +61,5 @@ class PostgresAgents(Repository, Agents):
     def vouch(self, agent: str) -> int:
         return self._run("vouch", agent)
 
-    def page(self, *, after: str, limit: int) -> list[Row]:
-        return self._fetch("page", after, limit)
+    def page(self, *, after: str, limit: int) -> list[ListedAgent]:
+        return [ListedAgent(*row) for row in self._fetch("page", after, limit)]

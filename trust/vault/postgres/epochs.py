@@ -1,9 +1,8 @@
 """Epochs of pseudonym keys, in PostgreSQL."""
 
 from runtime.database import named_sql
-from trust.vault.database import Row
 from trust.vault.postgres.repository import Repository
-from trust.vault.records.epochs import Epochs
+from trust.vault.records.epochs import Epochs, KeyEpoch
 
 
 class PostgresEpochs(Repository, Epochs):
@@ -24,8 +23,8 @@ class PostgresEpochs(Repository, Epochs):
     def mark_moved(self, purpose: str, epoch: int) -> None:
         self._run("mark_moved", purpose, epoch)
 
-    def all(self) -> list[Row]:
-        return self._fetch("all")
+    def all(self) -> list[KeyEpoch]:
+        return [KeyEpoch(*row) for row in self._fetch("all")]
 
     def numbers(self, purpose: str) -> list[int]:
         return [1, *(epoch for (epoch,) in self._fetch("numbers", purpose))]

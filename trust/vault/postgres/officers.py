@@ -6,10 +6,10 @@ from uuid import UUID
 from runtime.database import named_sql
 from trust.domain.reidentify import Known, Officer, Signed
 from trust.errors import Conflict, NotFound
-from trust.vault.database import Row
 from trust.vault.postgres.repository import Repository
 from trust.vault.records.officers import (
     Officers,
+    ReidentificationAttempt,
     Reidentifications,
     sign_officer,
     verified_officer,
@@ -80,5 +80,5 @@ class PostgresReidentifications(Repository, Reidentifications):
     ) -> None:
         self._run("add_attempt", request, officer, action, outcome)
 
-    def attempts(self, *, limit: int) -> list[Row]:
-        return self._fetch("attempts", limit)
+    def attempts(self, *, limit: int) -> list[ReidentificationAttempt]:
+        return [ReidentificationAttempt(*row) for row in self._fetch("attempts", limit)]

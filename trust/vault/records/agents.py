@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -27,6 +27,24 @@ class Agent(msgspec.Struct, frozen=True):
     def registered(self) -> bytes:
         """The properties that never change: the format, and the key that leases are sealed to."""
         return self.format.encode() + b"/" + (self.lease_key or b"")
+
+
+class ListedAgent(NamedTuple):
+    """A gateway in a list."""
+
+    agent: str
+    format: str
+    enrolled_at: dt.datetime
+    revoked_at: dt.datetime | None
+    lease_version: int
+    """Version of the newest lease; 0 for none."""
+    lease_ends_at: dt.datetime | None
+    certificate_ends_at: dt.datetime | None
+    """The end of the certificate that ends last."""
+    clone_signs: list[str]
+    """Signs of a clone that no operator has examined."""
+    may_be_connected: bool
+    """Whether it is revoked, and its connection may not have been cut."""
 
 
 class Agents(Protocol):
@@ -92,11 +110,6 @@ class Agents(Protocol):
         """Record that an operator has examined the signs of *agent*; return how many."""
         ...
 
-    def page(self, *, after: str, limit: int) -> list[tuple[Any, ...]]:
-        """
-        Return the next *limit* agents whose id is above *after*, for a list.
-
-        Each row: agent, format, when enrolled, when revoked, version and end of the newest lease,
-        end of the last certificate, signs of a clone, and whether revoked but still connected.
-        """
+    def page(self, *, after: str, limit: int) -> list[ListedAgent]:
+        """Return the next *limit* agents whose id is above *after*, for a list."""
         ...

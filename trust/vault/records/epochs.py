@@ -1,6 +1,17 @@
 """Epochs of the pseudonym keys of purposes."""
 
-from typing import Any, Protocol
+import datetime as dt
+from typing import NamedTuple, Protocol
+
+
+class KeyEpoch(NamedTuple):
+    """An epoch of the pseudonyms of a purpose."""
+
+    purpose: str
+    number: int
+    started_at: dt.datetime
+    moved_at: dt.datetime | None
+    """When every handle had moved to it; None while some have not."""
 
 
 class Epochs(Protocol):
@@ -22,12 +33,8 @@ class Epochs(Protocol):
         """Record that every handle has moved to *epoch*."""
         ...
 
-    def all(self) -> list[tuple[Any, ...]]:
-        """
-        Return every epoch after the first of each purpose.
-
-        Each row: purpose, number, when the epoch began, and when every handle had moved to it.
-        """
+    def all(self) -> list[KeyEpoch]:
+        """Return every epoch after the first of each purpose."""
         ...
 
     def numbers(self, purpose: str) -> list[int]:

@@ -1,7 +1,7 @@
 """Officers, and their requests to re-identify pseudonyms."""
 
 import datetime as dt
-from typing import Any, Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from trust.domain import canonical
@@ -60,6 +60,16 @@ class Officers(Protocol):
         ...
 
 
+class ReidentificationAttempt(NamedTuple):
+    """What was tried with a request to re-identify, by whom, and what became of it."""
+
+    request: UUID | None
+    officer: UUID | None
+    action: str
+    outcome: str
+    at: dt.datetime
+
+
 class Reidentifications(Protocol):
     """Repository of requests to re-identify, their approvals, and every attempt."""
 
@@ -93,6 +103,6 @@ class Reidentifications(Protocol):
         """Record that *action* was tried, and its outcome."""
         ...
 
-    def attempts(self, *, limit: int) -> list[tuple[Any, ...]]:
-        """Return the latest attempts, newest first: request, officer, action, outcome, time."""
+    def attempts(self, *, limit: int) -> list[ReidentificationAttempt]:
+        """Return the latest attempts, newest first."""
         ...

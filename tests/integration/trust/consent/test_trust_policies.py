@@ -100,7 +100,7 @@ def test_one_person_is_not_two(office: Office, agreed: str) -> None:
     """
     path = write(office, WIDE)
     approve(office, path, 0)
-    with pytest.raises(Refusal, match="somebody else"):
+    with pytest.raises(Refusal, match="A different officer"):
         approve(office, path, 0)
     with pytest.raises(Refusal, match="not that officer's"):
         approve(office, path, 1, key=0)

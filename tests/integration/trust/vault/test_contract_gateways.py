@@ -104,12 +104,11 @@ def test_agents_are_listed_page_by_page_with_their_signs(vault: Vault) -> None:
 
         (row,) = records.agents.page(after="a" * 16, limit=1)
 
-        assert (row[0], row[1], row[3], row[7], row[8]) == (
-            "b" * 16, "sealed", None, ["renewed_twice"], False,
-        )  # fmt: skip
+        assert (row.agent, row.format, row.revoked_at) == ("b" * 16, "sealed", None)
+        assert (row.clone_signs, row.may_be_connected) == (["renewed_twice"], False)
         assert records.agents.vouch("b" * 16) == 1
         assert records.agents.vouch("b" * 16) == 0
-        assert records.agents.page(after="a" * 16, limit=9)[0][7] == []
+        assert records.agents.page(after="a" * 16, limit=9)[0].clone_signs == []
 
 
 # Handles
@@ -254,5 +253,5 @@ def test_the_first_epoch_needs_no_row(vault: Vault) -> None:
         assert records.epochs.unmoved("p") == 3
         records.epochs.mark_moved("p", 3)
         assert records.epochs.unmoved("p") is None
-        assert [(row[0], row[1]) for row in records.epochs.all()] == [("p", 2), ("p", 3)]
+        assert [(one.purpose, one.number) for one in records.epochs.all()] == [("p", 2), ("p", 3)]
         assert records.epochs.current("q") == 1

@@ -17,8 +17,8 @@ STEPS = EscalationDelays(new_scanner_s=5, power_cycle_s=10, restart_s=20, exit_s
 def climb(trouble: FailureKind, until_s: int) -> list[tuple[int, Action]]:
     """Fail each second; return when an action other than a new client was due."""
     escalation = EscalationPolicy(trouble, STEPS)
-    rungs = [(second, escalation.failed(now=float(second))) for second in range(until_s + 1)]
-    return [(second, rung) for second, rung in rungs if rung is not Action.NEW_CLIENT]
+    actions = [(second, escalation.failed(now=float(second))) for second in range(until_s + 1)]
+    return [(second, action) for second, action in actions if action is not Action.NEW_CLIENT]
 
 
 def test_the_first_failure_costs_a_new_client() -> None:
@@ -46,13 +46,13 @@ def test_a_broken_stack_climbs_to_the_top() -> None:
 @pytest.mark.parametrize("trouble", [FailureKind.LINK, FailureKind.DEAF])
 def test_what_may_be_the_sensors_fault_restarts_nothing(trouble: FailureKind) -> None:
     """Failures that may be the sensor's fault never restart bluetoothd."""
-    rungs = {rung for _, rung in climb(trouble, 1000)}
-    assert rungs == {Action.NEW_SCANNER, Action.POWER_CYCLE}
+    actions = {action for _, action in climb(trouble, 1000)}
+    assert actions == {Action.NEW_SCANNER, Action.POWER_CYCLE}
 
 
 def test_a_sensor_that_is_broken_for_good_gets_less_and_less() -> None:
     """For a permanently broken sensor the adapter is switched off and on more and more rarely."""
-    cycles = [s for s, rung in climb(FailureKind.LINK, 1000) if rung is Action.POWER_CYCLE]
+    cycles = [s for s, action in climb(FailureKind.LINK, 1000) if action is Action.POWER_CYCLE]
     gaps = [after - before for before, after in itertools.pairwise(cycles)]
     assert gaps == sorted(gaps)
     assert gaps[-1] >= 300

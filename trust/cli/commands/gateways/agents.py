@@ -135,21 +135,21 @@ def _list(app: App, _: NoArguments) -> Agents:
             page = records.agents.page(after=after, limit=_PAGE)
         rows += [
             AgentRow(
-                agent=agent,
-                format=kind,
-                enrolled_at=_instant(enrolled_at),
-                revoked_at=_instant(revoked_at),
-                lease=version or None,
-                lease_ends_at=_instant(lease_ends_at),
-                certificate_ends_at=_instant(rest[0]),
-                signs_of_a_clone=rest[1],
-                may_be_connected=rest[2],
+                agent=one.agent,
+                format=one.format,
+                enrolled_at=_instant(one.enrolled_at),
+                revoked_at=_instant(one.revoked_at),
+                lease=one.lease_version or None,
+                lease_ends_at=_instant(one.lease_ends_at),
+                certificate_ends_at=_instant(one.certificate_ends_at),
+                signs_of_a_clone=one.clone_signs,
+                may_be_connected=one.may_be_connected,
             )
-            for agent, kind, enrolled_at, revoked_at, version, lease_ends_at, *rest in page
+            for one in page
         ]
         if len(page) < _PAGE:
             return Agents(rows=rows)
-        after = page[-1][0]
+        after = page[-1].agent
 
 
 def _instant(at: dt.datetime | None) -> str | None:

@@ -268,6 +268,8 @@ _CHECK: Final = Command(
     run=_check,
 )
 _MEMBERS: Final = (_ERASE, _VERIFY, _VERIFY_ALL, _CERTIFICATE, _REPLAY, _CHECK)
+_WORDS: Final = list(dict.fromkeys(word for one in _MEMBERS for word in one.name.split()[1:2]))
+"""The words that select another command than to erase."""
 
 
 class EraseLine(Arguments, frozen=True, kw_only=True):
@@ -277,7 +279,7 @@ class EraseLine(Arguments, frozen=True, kw_only=True):
         str,
         Option(
             help="the id of the person whose data are erased, or one of the words above",
-            metavar="SUBJECT|verify|certificate|replay|check", is_positional=True,
+            metavar="|".join(["SUBJECT", *_WORDS]), is_positional=True,
         ),
     ]  # fmt: skip
     reference: Annotated[
@@ -311,9 +313,7 @@ def _resolve(line: EraseLine) -> tuple[Command[Any, Any], dict[str, Any]]:
     try:
         subject = UUID(line.target)
     except ValueError:
-        raise UsageError(
-            "give a subject's id, or one of: certificate, check, replay, verify"
-        ) from None
+        raise UsageError(f"give a subject's id, or one of: {', '.join(sorted(_WORDS))}") from None
     if line.scope is None:
         raise UsageError("say what: --scope all, or --scope with the name of a purpose")
     return _ERASE, {"subject": subject, "scope": line.scope, "out": line.out}

@@ -311,13 +311,13 @@ def _log(app: App, arguments: ReadReidentificationLog) -> ReidentificationLog:
     return ReidentificationLog(
         rows=[
             AttemptRow(
-                at=at.isoformat(timespec="seconds"),
-                action=action,
-                outcome=outcome,
-                request=request,
-                officer=officer,
+                at=one.at.isoformat(timespec="seconds"),
+                action=one.action,
+                outcome=one.outcome,
+                request=one.request,
+                officer=one.officer,
             )
-            for request, officer, action, outcome, at in found
+            for one in found
         ]
     )
 

@@ -53,16 +53,16 @@ class Epochs(Result, frozen=True, kw_only=True):
 
 def _epochs(app: App, _: NoArguments) -> Epochs:
     with app.vault.transaction() as records:
-        found = list(records.epochs.all())
+        found = records.epochs.all()
     return Epochs(
         rows=[
             EpochRow(
-                purpose=purpose,
-                epoch=epoch,
-                started_at=started_at.isoformat(timespec="seconds"),
-                state="moved" if moved_at else "moving",
+                purpose=one.purpose,
+                epoch=one.number,
+                started_at=one.started_at.isoformat(timespec="seconds"),
+                state="moved" if one.moved_at else "moving",
             )
-            for purpose, epoch, started_at, moved_at in found
+            for one in found
         ]
     )
 
