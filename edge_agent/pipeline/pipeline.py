@@ -288,19 +288,12 @@ class Pipeline:
         bodies = self._batches.take(due, self.limits)
         open_records = self._open_records()
         cursors = self._records.cursors(open_records, is_batched=self._is_batched)
-        marks = self._records.marks(cursors, open_records) | self._spent_marks(due)
+        marks = self._records.marks(cursors, open_records) | _spent_marks(self._minimisers, due)
         marks |= self._taken_marks()
         return Flush(bodies, self._unsaved(marks), cursors)
 
     def _is_batched(self, sensor: str) -> bool:
         return self._batches.has_any(self._sensors.get(sensor, ()))
-
-    def _spent_marks(self, taken: Collection[bytes]) -> dict[Checkpoint, int]:
-        return {
-            spent_of(handle, quantity): minimiser.spent_ms
-            for (handle, quantity), minimiser in self._minimisers.items()
-            if handle in taken and minimiser.spent_ms
-        }
 
     def _unsaved(self, marks: Mapping[Checkpoint, int]) -> dict[Checkpoint, int]:
         new = {mark: number for mark, number in marks.items() if self._saved.get(mark) != number}
@@ -331,3 +324,14 @@ class Pipeline:
                 known = lowest.setdefault(sensor, {})
                 known[quantity] = min(record, known.get(quantity, record))
         return lowest
+
+
+def _spent_marks(
+    minimisers: Mapping[tuple[bytes, int], Minimiser], taken: Collection[bytes]
+) -> dict[Checkpoint, int]:
+    """Return up to when the intervals of the handles in *taken* have their observation."""
+    return {
+        spent_of(handle, quantity): minimiser.spent_ms
+        for (handle, quantity), minimiser in minimisers.items()
+        if handle in taken and minimiser.spent_ms
+    }

@@ -13,9 +13,9 @@ from simulators.stack.scrape import scrape
 from tests.fixtures.broker import broker_settings
 from tests.fixtures.pki import Certificates
 from tests.fixtures.vault import Office
-from tests.integration.trust.test_trust_publishing import daemon
 from tests.support import poisons
 from tests.support.poisons import POISONS, set_aside, want
+from tests.support.publishing import daemon
 from trust.composition import App
 
 pytestmark = [

@@ -17,8 +17,8 @@ from tests.fixtures.broker import broker_settings
 from tests.fixtures.ingest import World, until
 from tests.fixtures.pki import Certificates
 from tests.fixtures.vault import Office
-from tests.integration.trust.test_trust_publishing import ROOT, write_settings
 from tests.support.presets import preset
+from tests.support.publishing import ROOT, write_settings
 
 pytestmark = [pytest.mark.database, pytest.mark.broker, pytest.mark.slow]
 

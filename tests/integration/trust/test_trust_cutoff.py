@@ -14,8 +14,8 @@ from simulators.stack.broker import Mosquitto
 from tests.fixtures.broker import broker_settings
 from tests.fixtures.pki import Certificates
 from tests.fixtures.vault import Office, measured
-from tests.integration.trust.test_trust_publishing import daemon
 from tests.support.poisons import set_aside
+from tests.support.publishing import daemon
 from trust.composition import now
 from trust.config import CertificateSettings
 from trust.domain.pki import Holder, common_name

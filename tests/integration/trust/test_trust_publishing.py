@@ -4,16 +4,14 @@ steps.
 """
 
 import asyncio
-import contextlib
 import io
 import json
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
-from signal import Signals
 
 import aiomqtt
 import msgspec
@@ -22,13 +20,13 @@ import pytest
 from runtime.settings import BrokerSettings
 from runtime.tls import client_context
 from simulators.stack.broker import Mosquitto
-from simulators.stack.child import Child, free_port
+from simulators.stack.child import free_port
 from simulators.stack.scrape import is_ready
-from simulators.stack.toml import format_toml
 from simulators.stack.trust_shell import INVENTED_YES
 from tests.fixtures.broker import broker_settings
 from tests.fixtures.pki import Certificates
 from tests.fixtures.vault import Office, open_lease
+from tests.support.publishing import daemon, write_settings
 from trust.cli import batch
 from trust.composition import App
 from trust.errors import BrokerUnavailable
@@ -76,56 +74,13 @@ async def next_lease(leases: AsyncIterator[Lease], *, above: int = 0) -> Lease:
     raise AssertionError("the broker went away")
 
 
-@contextlib.contextmanager
-def daemon(office: Office, broker: BrokerSettings, **lease: float) -> Iterator[int]:
-    """Run `trust run` while the context is open; yield its HTTP port."""
-    port = free_port()
-    configuration = write_settings(office, broker, port, **lease)
-    child = Child(
-        "trust",
-        [sys.executable, "-m", "vitalveil", "trust", "run", "--config", str(configuration)],
-        log=office.folder / "trust.log",
-        environ={"PYTHONPATH": str(ROOT)},
-    )
-    try:
-        child.wait_until(lambda: is_ready(port))
-        yield port
-    finally:
-        assert child.stop(number=Signals.SIGTERM) == 0
-
-
-def write_settings(office: Office, broker: BrokerSettings, port: int, **lease: float) -> Path:
-    """Write the settings of *office* as TOML."""
-    path = office.folder / "trust.toml"
-    settings = office.settings
-    path.write_text(
-        format_toml(
-            {
-                "controller": settings.controller,
-                "vault": {
-                    "dsn": settings.vault.dsn,
-                    "password_file": str(settings.vault.password_file),
-                },
-                "telemetry": {
-                    "dsn": settings.telemetry.dsn,
-                    "password_file": str(settings.telemetry.password_file),
-                },
-                "keys": {"folder": settings.keys.folder},
-                "lease": {"ttl_s": 3600.0, **lease},
-                "repair": {"after_s": 0.1},
-                "http": {"port": port},
-                "broker": {
-                    "port": broker.port,
-                    "tls": {
-                        "ca_file": broker.tls.ca_file,
-                        "certificate_file": broker.tls.certificate_file,
-                        "key_file": broker.tls.key_file,
-                    },
-                },
-            }
-        )
-    )
-    return path
+def measured_at_home(office: Office) -> tuple[str, str, Path]:
+    """Return a subject who has accepted, their agent, and its bundle."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    office.accept(subject, agent)
+    return subject, agent, bundle
 
 
 async def test_lease_is_retained_for_its_agent(
@@ -177,10 +132,7 @@ async def test_daemon_publishes_changes_at_once(
     office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
 ) -> None:
     """An agent receives each change right after its commit, and not in the daemon's next round."""
-    office.load_policy()
-    subject = office.add_subject()
-    agent, bundle = office.enrol()
-    office.accept(subject, agent)
+    subject, agent, bundle = measured_at_home(office)
     with daemon(office, trust_broker):
         leases = retained(broker, certificates, agent, bundle)
         lease = await next_lease(leases)
@@ -205,10 +157,7 @@ async def test_daemon_finishes_what_a_crash_cut_off(
     A withdrawal that was committed only to the vault takes effect when the daemon
     completes it.
     """
-    office.load_policy()
-    subject = office.add_subject()
-    agent, bundle = office.enrol()
-    office.accept(subject, agent)
+    subject, agent, bundle = measured_at_home(office)
     office.app.consent.record_withdrawn(uuid.UUID(subject), "home-monitoring")
     assert office.telemetry.fetch(
         "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
@@ -232,10 +181,7 @@ async def test_crash_after_the_telemetry_commit_is_repaired(
     If trust is killed between its two commits, the repeated reconciliation only increases the
     lease's version.
     """
-    office.load_policy()
-    subject = office.add_subject()
-    agent, bundle = office.enrol()
-    office.accept(subject, agent)
+    subject, agent, bundle = measured_at_home(office)
 
     class Killed(BaseException):
         pass
@@ -289,10 +235,7 @@ async def test_daemon_restores_what_the_broker_lost(
     office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
 ) -> None:
     """A broker that lost its state has every lease again soon."""
-    office.load_policy()
-    subject = office.add_subject()
-    agent, bundle = office.enrol()
-    office.accept(subject, agent)
+    _, agent, bundle = measured_at_home(office)
     with daemon(office, trust_broker):
         broker.kill()
         broker.wipe()
@@ -309,10 +252,7 @@ async def test_daemon_survives_a_restart_of_the_database(
     After the vault has ended every connection, the daemon connects again and continues
     to publish.
     """
-    office.load_policy()
-    subject = office.add_subject()
-    agent, bundle = office.enrol()
-    office.accept(subject, agent)
+    subject, agent, bundle = measured_at_home(office)
     with daemon(office, trust_broker):
         leases = retained(broker, certificates, agent, bundle)
         before = await next_lease(leases)
@@ -410,10 +350,7 @@ async def test_batch_survives_an_absent_broker(
 ) -> None:
     """Without the broker a batch still answers each line; the leases wait for the daemon."""
     broker.kill()
-    office.load_policy()
-    subject = office.add_subject()
-    agent, _ = office.enrol()
-    office.accept(subject, agent)
+    subject, _, _ = measured_at_home(office)
     app = App(office.with_broker(trust_broker))
     replies: list[str] = []
     line = json.dumps(
@@ -442,10 +379,7 @@ async def test_a_withdrawal_that_cannot_be_recorded_is_published(
     If a withdrawal cannot be recorded, the command fails, but the agent gets its new lease at
     once.
     """
-    office.load_policy()
-    subject = office.add_subject()
-    agent, bundle = office.enrol()
-    office.accept(subject, agent)
+    subject, agent, bundle = measured_at_home(office)
     _refuse_withdrawals(office)
     configuration = write_settings(office, trust_broker, free_port())
 
@@ -467,10 +401,7 @@ async def test_a_withdrawal_that_cannot_be_recorded_is_published(
 
 def test_a_batch_publishes_a_withdrawal_that_cannot_be_recorded(office: Office) -> None:
     """A batch also publishes the lease of a withdrawal that cannot be recorded."""
-    office.load_policy()
-    subject = office.add_subject()
-    agent, _ = office.enrol()
-    office.accept(subject, agent)
+    subject, _, _ = measured_at_home(office)
     _refuse_withdrawals(office)
     line = ["decision", "withdraw", "--subject", subject, "--purpose", "home-monitoring"]
 
