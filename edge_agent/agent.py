@@ -6,7 +6,7 @@ that the lease never changes between the making of an envelope and its append.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from msgspec import UNSET
@@ -152,7 +152,7 @@ class Agent:
             if not self._clock.is_dated():
                 await self._intake.hold(measurements)
                 measurements = []
-            self._intake.follow_clock()
+            await self._ask_again(self._intake.follow_clock())
             await self._look_at_the_time()
             self._intake.offer(measurements)
             await self._flush()
@@ -191,6 +191,15 @@ class Agent:
             _log.info("listening", sensors=len(bound), lease=self._leases.version)
         self._metrics.measuring.set(self.may_measure)
         self._uplink.announce()
+
+    async def _ask_again(self, sensors: Collection[str]) -> None:
+        """Have *sensors* begin once more after what is durable."""
+        if sensors:
+            _log.warning("records_asked_again", sensors=len(sensors))
+            self._listening = {s: n for s, n in self._listening.items() if s not in sensors}
+            await self._sensors.listen(self._listening)
+            await self._keep()
+            await self._listen()
 
     async def take_lease(self, sealed: bytes) -> None:
         """Open and verify the lease *sealed*, and adopt it if it is newer."""

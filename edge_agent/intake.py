@@ -57,8 +57,15 @@ class Intake:
     def _hold(self, measurements: Sequence[Measurement]) -> None:
         self._metrics.refused(Refusal.UNDATED, self._undated.hold(measurements))
 
-    def follow_clock(self) -> None:
-        """Follow the machine's clock; once it is known, date the measurements that waited."""
+    def follow_clock(self) -> set[str]:
+        """
+        Follow the machine's clock; once it is known, date the measurements that waited.
+
+        Returns:
+            The sensors whose stored records had no room: they must be asked for them again before
+            anything later is taken from them.
+        """
+        incomplete: set[str] = set()
         was_dated, before_ms = self._clock.is_dated(), self._clock.now_ms()
         step_ms = self._clock.look()
         self._metrics.clock_dated.set(self._clock.is_dated())
@@ -67,8 +74,10 @@ class Intake:
             _log.warning("clock_stepped", by_ms=step_ms)
         if self._clock.is_dated() and not was_dated:
             _log.info("clock_known", waited=len(self._undated))
+            incomplete = set(self._undated.incomplete)
             self.offer(self._undated.release(shift_ms=self._clock.now_ms() - before_ms))
         self._clock.keep()
+        return incomplete
 
     def offer(self, measurements: Sequence[Measurement]) -> None:
         """Offer *measurements* to the pipeline, or hold them while the time is unknown."""

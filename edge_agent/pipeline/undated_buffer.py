@@ -26,6 +26,9 @@ class UndatedBuffer:
         self._waiting: list[Measurement] = []
         self._highest: dict[str, int] = {}
         """By sensor: the highest record number that waits."""
+        self.incomplete: set[str] = set()
+        """The sensors that have stored records for which there was no room. A later record must
+        not be taken before these are asked for again: it would move the cursor past them."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -41,7 +44,6 @@ class UndatedBuffer:
         for measurement in measurements:
             if self._waits(measurement):
                 continue
-            # A stored record without room is lost: the next one moves the cursor past it.
             is_live = measurement.record is None and not measurement.is_single
             if len(self._waiting) < MAX_WAITING + (0 if is_live else RESERVE):
                 self._waiting.append(measurement)
@@ -49,6 +51,8 @@ class UndatedBuffer:
                     self._highest[measurement.sensor] = measurement.record
             else:
                 turned_away += 1
+                if measurement.record is not None:
+                    self.incomplete.add(measurement.sensor)
         return turned_away
 
     def _waits(self, measurement: Measurement) -> bool:
@@ -70,4 +74,5 @@ class UndatedBuffer:
         dropped = len(self._waiting)
         self._waiting.clear()
         self._highest.clear()
+        self.incomplete.clear()
         return dropped

@@ -6,9 +6,12 @@ dated.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+import pytest
 import pytest_asyncio
 
 from edge_agent.config import BatchSettings
+from edge_agent.pipeline import undated_buffer
 from edge_agent.spool.spool import SqliteSpool
 from edge_agent.values.measurement import Measurement
 from tests.fakes.edge_agent import SENSOR, grant
@@ -61,9 +64,11 @@ class QueuedSensors:
 
     def __init__(self) -> None:
         self.queue: list[list[Measurement]] = []
+        self.listened: list[set[str]] = []
 
     async def listen(self, cursors: Mapping[str, int]) -> None:
-        """Ignore which sensors may be listened to."""
+        """Note which sensors may be listened to."""
+        self.listened.append(set(cursors))
 
     def advance(self, cursors: Mapping[str, int]) -> None:
         """Ignore the cursors."""
@@ -134,3 +139,34 @@ async def test_who_leaves_without_the_time_counts(scene: Scene) -> None:
     totals = scene.agent.state(True).totals
     assert isinstance(totals, dict)
     assert [count for name, count in totals.items() if "undated" in name] == [3]
+
+
+async def test_records_without_room_are_asked_for_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A sensor with more stored records than there is room for begins once more after what is
+    durable, before a later record moves the cursor past them.
+    """
+    monkeypatch.setattr(undated_buffer, "MAX_WAITING", 2)
+    monkeypatch.setattr(undated_buffer, "RESERVE", 1)
+    now_ms = scene.clock.now_ms()
+    stored = [
+        Measurement(SENSOR, Code.HEART_RATE, now_ms - 9000 + 1000 * n, 60, record=n)
+        for n in range(1, 6)
+    ]
+    scene.sensors.listened.clear()
+
+    scene.sensors.queue = [stored, []]
+    await scene.agent._round()
+    assert scene.sensors.listened == []
+    scene.clock.is_told = True
+    scene.sensors.queue = [[], []]
+    await scene.agent._round()
+    assert scene.sensors.listened == [set(), {SENSOR}]
+
+    shift_ms = scene.clock.now_ms() - now_ms
+    again = [msgspec.structs.replace(one, at_ms=one.at_ms + shift_ms) for one in stored]
+    scene.sensors.queue = [again]
+    await scene.agent._round()
+    assert await scene.kept() == [8000, 7000, 6000, 5000, 4000]

@@ -266,3 +266,37 @@ def test_a_doubtful_time_is_marked_to_the_end(aggregate: Aggregate) -> None:
 
     (body,) = gateway.take(now=5.0).bodies
     assert [block.flags for block in body.blocks] == [b"\x00\x01\x00"]
+
+
+@pytest.mark.parametrize("time_step_ms", [1000, 60_000, 3_600_000])
+@pytest.mark.parametrize("aggregate", [Aggregate.FIRST, Aggregate.MEAN])
+def test_a_rounded_time_begins_with_the_lease(time_step_ms: int, aggregate: Aggregate) -> None:
+    """The first measurement after a lease is kept, under that lease; one before it is not."""
+    began_ms = NOW_MS - 7 * HOUR_MS + 17_400
+    rule = Rule(4, 1, time_step_ms, time_step_ms, aggregate)
+    gateway = Pipeline(LIMITS)
+    first = lease(grant(rules=[rule]), version=1, issued_at_ms=began_ms, for_ms=8 * HOUR_MS)
+    newest = lease(grant(rules=[rule]), version=2, issued_at_ms=NOW_MS - 1000)
+    gateway.adopt(newest, [first], {}, now=0.0)
+
+    outcomes = [
+        gateway.offer(Measurement(SENSOR, 4, began_ms + ms, 600, record=n), now_ms=NOW_MS, now=0.0)
+        for n, ms in enumerate((-100, 100), 1)
+    ]
+    gateway.tick(now_ms=NOW_MS + 5000, now=5.0)
+
+    assert outcomes == [[Refusal.NO_LEASE], [Verdict.PENDING]]
+    (body,) = gateway.take(now=5.0).bodies
+    assert body.lease == 1
+    assert [list(block.times_ms()) for block in body.blocks] == [
+        [began_ms // time_step_ms * time_step_ms]
+    ]
+
+
+def test_clocks_may_differ_where_times_are_not_rounded() -> None:
+    """Ingest holds such a time against the consent itself, and the gateway's clock may be late."""
+    gateway = Pipeline(LIMITS)
+    gateway.adopt(lease(grant(rules=[Rule(4)]), issued_at_ms=NOW_MS), [], {}, now=0.0)
+
+    measured = Measurement(SENSOR, 4, NOW_MS - 30_000, 600, record=1)
+    assert gateway.offer(measured, now_ms=NOW_MS, now=0.0) == [Verdict.PENDING]
