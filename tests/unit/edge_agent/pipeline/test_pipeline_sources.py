@@ -8,7 +8,7 @@ import pytest
 from edge_agent.pipeline.batch_queue import BatchLimits
 from edge_agent.pipeline.pipeline import Pipeline, marks_of
 from edge_agent.pipeline.taken import SLOTS
-from edge_agent.values.checkpoint import Checkpoint
+from edge_agent.values.checkpoint import Checkpoint, cursor_of, spent_of
 from edge_agent.values.measurement import Measurement, Outcome, Verdict
 from tests.fakes.edge_agent import (
     HANDLE,
@@ -272,7 +272,7 @@ def test_a_doubtful_time_is_marked_to_the_end(aggregate: Aggregate) -> None:
 @pytest.mark.parametrize("aggregate", [Aggregate.FIRST, Aggregate.MEAN])
 def test_a_rounded_time_begins_with_the_lease(time_step_ms: int, aggregate: Aggregate) -> None:
     """The first measurement after a lease is kept, under that lease; one before it is not."""
-    began_ms = NOW_MS - 7 * HOUR_MS + 17_400
+    began_ms = NOW_MS - 7 * HOUR_MS + 1_217_400
     rule = Rule(4, 1, time_step_ms, time_step_ms, aggregate)
     gateway = Pipeline(LIMITS)
     first = lease(grant(rules=[rule]), version=1, issued_at_ms=began_ms, for_ms=8 * HOUR_MS)
@@ -300,3 +300,22 @@ def test_clocks_may_differ_where_times_are_not_rounded() -> None:
 
     measured = Measurement(SENSOR, 4, NOW_MS - 30_000, 600, record=1)
     assert gateway.offer(measured, now_ms=NOW_MS, now=0.0) == [Verdict.PENDING]
+
+
+def test_what_an_earlier_version_took_is_told_by_its_time() -> None:
+    """It saved no number for each handle; a sensor that told nothing before is exempt."""
+    rules = [Rule(4, 1, 60_000, 1)]
+    both = lease(grant(HANDLE, [SENSOR, OTHER_SENSOR], rules=rules), **LONG)
+    gateway = Pipeline(LIMITS)
+    saved = {
+        cursor_of(SENSOR): 5, spent_of(HANDLE, 4): NOW_MS - 2 * HOUR_MS,
+    }  # fmt: skip
+    gateway.adopt(both, [], saved, now=0.0)
+
+    def say(sensor: str, hours: int, record: int) -> list[Outcome]:
+        measured = Measurement(sensor, 4, NOW_MS - hours * HOUR_MS, 600, record=record)
+        return gateway.offer(measured, now_ms=NOW_MS, now=0.0)
+
+    assert say(SENSOR, 3, 6) == [Refusal.LATE]
+    assert say(SENSOR, 1, 7) == [Verdict.PENDING]
+    assert say(OTHER_SENSOR, 4, 1) == [Verdict.PENDING]

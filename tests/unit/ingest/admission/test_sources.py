@@ -64,6 +64,18 @@ def test_two_sensors_share_no_interval(is_one_flush: bool) -> None:
     assert all(stored(admission) == sorted(stored(admission)) for admission in found)
 
 
+def test_rows_of_two_sensors_are_sorted_by_time() -> None:
+    """Regular blocks of two sensors of a series that overlap are stored in the order of time."""
+    some = [
+        opened(at(0, 120_000), handle=HOME, sequence=1),
+        opened(at(60_010, 180_010), handle=WORK, sequence=2),
+    ]
+
+    found = decide(two_meters(), *some, last=LastReadings())
+
+    assert stored(found) == [0, 60_010, 120_000, 180_010]
+
+
 def test_one_sensor_at_two_gateways_is_one_source() -> None:
     """What two gateways heard of one sensor is stored once, as the policy's interval has it."""
     permissions, last = two_meters(), LastReadings()
