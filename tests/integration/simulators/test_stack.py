@@ -1,5 +1,6 @@
 """The servers that tests and the demo use."""
 
+import re
 import socket
 import ssl
 
@@ -21,6 +22,12 @@ def test_database_has_the_schema_once(database: Database) -> None:
 
 
 @pytest.mark.broker
+def test_a_broker_tells_its_version(broker: Mosquitto) -> None:
+    """The report of a run names the version of the broker that was installed for it."""
+    (version,) = broker.versions().values()
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", version)
+
+
 def test_broker_wants_a_certificate(broker: Mosquitto, certificates: Certificates) -> None:
     """The broker rejects a client without a certificate of its CA during the TLS handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -211,6 +211,13 @@ def test_every_figure_is_found(text: str, value: float | None) -> None:
     assert found == (None if value is None else pytest.approx(value, rel=0.01))
 
 
+def test_a_curve_ends_where_the_envelopes_end() -> None:
+    """A share above the last envelope but one would only repeat the longest time."""
+    report = _report()
+    assert report.timed == 2
+    assert max(share for share, _ in report.curve) == 0.5
+
+
 def test_verdicts_gate() -> None:
     """A broken or unmeasured limit fails the run, and so does a `--fail-if` that holds."""
     report = judge(_report(), [limits.parse("lost=0")], [limits.parse("p99>1s")])
