@@ -183,7 +183,8 @@ class LeasePublisher:
         if not await self._in_thread(self._may_write):
             return
         if not self._are_keys_written:
-            await self._in_thread(self._write_lease_keys)
+            write = self._reconciler.write_lease_keys
+            await self._in_thread(lambda: self._attempt_job(LEASE_KEYS, write))
             self._are_keys_written = True
         while agents := await self._in_thread(self._bring_some):
             self._metrics.brought.inc(agents)
@@ -201,9 +202,6 @@ class LeasePublisher:
             self._closed_until = self._clock() + wait.total_seconds()
             self._metrics.connected.labels("telemetry").set(0)
         return is_open
-
-    def _write_lease_keys(self) -> None:
-        self._attempt_job(LEASE_KEYS, self._reconciler.write_lease_keys)
 
     def _attempt_job(self, name: str, work: Callable[[], object]) -> bool:
         """Run *work*, the job *name*, isolated from other jobs; return whether it succeeded."""
