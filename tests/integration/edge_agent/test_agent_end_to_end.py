@@ -221,7 +221,7 @@ async def test_lease_of_a_stranger_or_of_before_changes_nothing(
         process.kill()
         await gateway.publish_lease(granted(gateway, version=4))
         process.start()
-        await ingest.until(lambda: "RolledBack" in process.log.read_text())
+        await ingest.until(lambda: "is older than version" in process.log.read_text())
         await gateway.publish_lease(granted(gateway, 9), key=Ed25519PrivateKey.generate())
         await ingest.until(lambda: process.log.read_text().count("lease_refused") == 2)
         await gateway.publish_lease(granted(gateway, version=6))

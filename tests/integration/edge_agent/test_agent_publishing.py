@@ -218,4 +218,4 @@ def test_doctor_asks_whether_the_broker_takes_the_certificate(
     settings = msgspec.structs.replace(gateway.settings, broker=broker)
     found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
     assert found.verdict is checks.Severity.BAD
-    assert "rejects our certificate" in found.text
+    assert "refuses the certificate" in found.text
