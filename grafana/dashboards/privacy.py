@@ -46,8 +46,8 @@ _PERMISSIONS: Final = Row(
             empty=_SCRAPED,
         ),
         _count(
-            "Handles in use",
-            "One for each person at a gateway, while they consent.",
+            "Measured at a gateway",
+            "One for each person, purpose and gateway, while a sensor is bound.",
             Query(f'max({_T}handles{{state="active"}})'),
             empty=_SCRAPED,
         ),

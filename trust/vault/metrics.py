@@ -25,7 +25,12 @@ _FAMILIES: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (
     ("uncut_agents", "Revoked gateways that may still be connected to the broker.", "", ("",)),
     ("suspected_clones", "Gateways with a sign that two use their identity.", "", ("",)),
     ("subjects", "People in the vault.", "", ("",)),
-    ("handles", "Handles: one for each person at a gateway.", "state", ("active", "ended")),
+    (
+        "handles",
+        "People who are measured at a gateway for a purpose, however many sensors they have.",
+        "state",
+        ("active", "ended"),
+    ),
     (
         "unfinished_oldest_seconds",
         "Age of the oldest change that the telemetry database does not have; 0 for none.",

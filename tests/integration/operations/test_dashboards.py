@@ -88,7 +88,7 @@ _EXPECTED: Final[list[tuple[str, str, str, Callable[[float], bool]]]] = [
     ("vitalveil-fleet", "Measuring", "A", lambda v: v == 1),
     ("vitalveil-fleet", "Given up, last hour", "A", lambda v: v == 0),
     ("vitalveil-privacy", "People", "A", lambda v: v == 2),
-    ("vitalveil-privacy", "Handles in use", "A", lambda v: v == 1),
+    ("vitalveil-privacy", "Measured at a gateway", "A", lambda v: v == 1),
     ("vitalveil-privacy", "Epoch: known, and true", "A", lambda v: v >= 3),
     ("vitalveil-privacy", "Decided and not yet in force, oldest", "A", lambda v: v == 0),
     (

@@ -55,6 +55,20 @@ def test_watch_counts_people_handles_and_what_is_late(office: Office) -> None:
     assert 540 <= (seen("vitalveil_trust_unfinished_oldest_seconds") or 0) < 600
 
 
+def test_sensors_are_not_counted_as_people(office: Office) -> None:
+    """A person with three sensors counts once, and no more once all of them are unbound."""
+    office.load_policy()
+    agent, _ = office.enrol()
+    sensors = [f"C0:FF:EE:00:00:0{n}" for n in (1, 2, 3)]
+    more = [word for sensor in sensors[1:] for word in ("--binding", sensor)]
+    office.accept(office.add_subject(), agent, *more, binding=sensors[0])
+    assert _seen(office).get_sample_value("vitalveil_trust_handles", {"state": "active"}) == 1
+
+    for sensor in sensors:
+        office.run("sensor", "unbind", "--agent", agent, "--binding", sensor)
+    assert _seen(office).get_sample_value("vitalveil_trust_handles", {"state": "active"}) == 0
+
+
 def test_a_vault_that_is_away_is_absent(office: Office) -> None:
     """Metrics of an unreachable vault are absent, not outdated."""
     office.vault.execute("ALTER ROLE vv_trust NOLOGIN")

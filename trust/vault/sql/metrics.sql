@@ -7,8 +7,11 @@ SELECT
     (SELECT count(DISTINCT agent) FROM vault.clone_signs JOIN vault.agents USING (agent)
         WHERE vouched_at IS NULL AND revoked_at IS NULL),
     (SELECT count(*) FROM vault.subjects),
-    (SELECT count(*) FROM vault.handles WHERE ended_at IS NULL),
-    (SELECT count(*) FROM vault.handles WHERE ended_at IS NOT NULL),
+    -- Not the handles themselves: a person has one for each sensor, and sensors are no people.
+    (SELECT count(*) FROM (SELECT DISTINCT subject, agent, purpose FROM vault.handles
+        WHERE ended_at IS NULL AND unbound_at IS NULL) p),
+    (SELECT count(*) FROM (SELECT DISTINCT subject, agent, purpose, decision FROM vault.handles
+        WHERE ended_at IS NOT NULL) p),
     (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(wanted_at)), 0)
         FROM vault.agents WHERE applied < wanted),
     (SELECT count(*) FROM vault.agents
