@@ -28,7 +28,8 @@ _PERMISSIONS: Final = Row(
         _count(
             "In force",
             "Permissions under which rows may be stored now: one for each person, gateway and "
-            "quantity. Rounded down to a multiple of 11, once an hour.",
+            "quantity, whatever the number of sensors. Rounded down to a multiple of 11, once "
+            "an hour.",
             Sql("SELECT in_force FROM vv.ops_permissions"),
             empty="no permission was ever given",
         ),

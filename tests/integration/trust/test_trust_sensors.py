@@ -122,3 +122,20 @@ def test_addresses_are_sealed_also_once_unbound(office: Office, gateway: tuple[s
         ((found,),) = database.fetch(f"SELECT string_agg(t::text, ' ') FROM {table} t")  # noqa: S608
         assert OLD.encode().hex() not in str(found)
         assert OLD not in str(found)
+
+
+def test_sensors_are_not_published_as_people(office: Office, gateway: tuple[str, Path]) -> None:
+    """One person with many sensors is not seen in what dashboards read."""
+    agent, _ = gateway
+    subject = office.add_subject()
+    more = [word for n in range(15) for word in ("--binding", f"C0:FF:EE:00:01:{n:02X}")]
+    office.accept(subject, agent, *more, binding=OLD)
+    office.run("sensor", "unbind", "--agent", agent, "--binding", OLD)
+    ((rows,),) = office.telemetry.fetch("SELECT count(*) FROM vv.permissions")
+    assert isinstance(rows, int)
+    assert rows >= 11
+
+    published = "SELECT vv.publish_operations(clock_timestamp() + interval '2 hours')"
+    assert office.telemetry.fetch(published) == [(True,)]
+
+    assert office.telemetry.fetch("SELECT in_force, withdrawn FROM vv.ops_permissions") == [(0, 0)]
