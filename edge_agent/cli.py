@@ -12,6 +12,7 @@ from edge_agent.config import AgentSettings
 from edge_agent.doctor import cli as upkeep
 from edge_agent.enrolment import cli as enrolment
 from edge_agent.errors import SpoolError
+from recordings.arguments import add_answers
 from runtime import settings
 from runtime.command_line import output
 from runtime.command_line.parser import EXIT_CODES, Parser
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     )
     views.add_parser("verify", parents=[config], help="check the spool for damage")
     views.add_parser("purge", parents=[config], help="delete everything that is unsent, for ever")
+    _add_import(commands, config)
     commands.add_parser("doctor", parents=[config], help="check the health of this gateway")
     erase = commands.add_parser(
         "erase", parents=[config], help="erase the keys and everything that is stored here"
@@ -67,6 +69,29 @@ def parser() -> argparse.ArgumentParser:
         "--keep-identity", action="store_true", help="keep the TLS key and certificate"
     )
     return whole
+
+
+def _add_import(
+    commands: "argparse._SubParsersAction[Any]", config: argparse.ArgumentParser
+) -> None:
+    command = commands.add_parser(
+        "import",
+        parents=[config],
+        help="seal a person's own history, from a file, like readings of their sensor",
+        description="Read the export of a sensor or an app, and seal what consent and policy"
+        " allow. The agent must be stopped; it sends what was sealed when it starts again.",
+    )
+    command.add_argument("file", type=Path, metavar="FILE", help="the export")
+    command.add_argument(
+        "--sensor",
+        required=True,
+        metavar="ADDRESS",
+        help="the address that is bound to the person whose readings these are",
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="decide and count, and seal nothing"
+    )
+    add_answers(command)
 
 
 def _add_radio(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -139,6 +164,11 @@ def _do(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def _look_after(arguments: argparse.Namespace, chosen: AgentSettings) -> int:
     if arguments.command == "doctor":
         return upkeep.doctor(chosen, as_json=arguments.json)
+    if arguments.command == "import":
+        # Imported here because no other command needs the pipeline and the readers of files.
+        from edge_agent.file_import import cli as file_import
+
+        return file_import.import_file(arguments, chosen)
     if arguments.command == "erase":
         return upkeep.erase(
             chosen,

@@ -12,6 +12,7 @@ Errors of the edge agent.
     * CredentialError       (operator: a key or certificate cannot be read or written)
     * LeaseRefused          (sender of the lease: the lease in force stays in force)
         * RolledBack
+    * FileNotImported       (operator: the file, or the gateway, is not as an import needs it)
 
 A measurement that is not kept is not an error but a `wire.refusals.Refusal`. No message holds a
 value, a handle or the address of a sensor.
@@ -50,6 +51,10 @@ class StateInUse(SpoolError):
 
     def __init__(self) -> None:
         super().__init__("be used, because another agent is running on its folder")
+
+
+class FileNotImported(EdgeAgentError):
+    """No reading of a file was imported; nothing has changed."""
 
 
 class BrokerError(EdgeAgentError):

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from recordings.options import ReadOptions
-from recordings.parsing.clocks import DateOrder
-from recordings.parsing.zones import IanaZone
+from recordings.arguments import add_answers, answers_of
 from runtime.command_line import output
 from runtime.command_line.parser import EXIT_CODES, Parser
 from simulators.arguments import positive, whole
@@ -114,50 +112,6 @@ def parser() -> argparse.ArgumentParser:
     add_answers(command)
     fleet_cli.add_to(commands)
     return top
-
-
-def add_answers(command: argparse.ArgumentParser) -> None:
-    """Add the options that answer what a file of readings leaves open."""
-    command.add_argument(
-        "--date-order",
-        type=DateOrder,
-        choices=[DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST],
-        metavar="ORDER",
-        help="day-first or month-first, for files whose dates can be read in both ways",
-    )
-    command.add_argument(
-        "--zone",
-        type=_zone,
-        metavar="NAME",
-        help="time zone of local times, such as Europe/Paris, for files that do not name one",
-    )
-    command.add_argument(
-        "--format",
-        choices=["polar_rr"],
-        help="format of a file that is only a column of whole numbers: RR intervals in ms",
-    )
-    command.add_argument(
-        "--glucose",
-        choices=["interstitial", "capillary"],
-        help="what was measured, for files that only say glucose",
-    )
-
-
-def answers_of(arguments: argparse.Namespace) -> ReadOptions:
-    """Return the user's answers in *arguments*."""
-    return ReadOptions(
-        date_order=arguments.date_order,
-        zone=arguments.zone,
-        format=arguments.format,
-        glucose=f"glucose_{arguments.glucose}" if arguments.glucose else None,
-    )
-
-
-def _zone(text: str) -> IanaZone:
-    try:
-        return IanaZone(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from None
 
 
 def _sockets(text: str) -> list[Path]:

@@ -317,3 +317,13 @@ def test_languages_are_known(heading: str, language: str) -> None:
 def test_heading_without_its_time_is_none() -> None:
     """Glucose columns alone are no signature."""
     assert not libreview.matches("x.csv", "Historic Glucose mg/dL,Scan Glucose mg/dL,Notes\n1,2,3")
+
+
+def test_two_decimal_signs_in_a_file_are_not_mixed() -> None:
+    """The first one decides; a row with the other one is refused by name."""
+    samples, tally = table(
+        '13-06-2025 01:00,0,"5,1",,', "13-06-2025 02:00,0,5.2,,", '13-06-2025 03:00,0,"5,3",,'
+    )
+
+    assert [s.value for s in samples] == [5.1, 5.3]
+    assert tally.bad == {Reason.MIXED_DECIMAL_SIGN: 1}

@@ -164,7 +164,7 @@ PARAMETER = '<!DOCTYPE foo [<!ENTITY % p SYSTEM "http://127.0.0.1/x"> %p;]><Heal
         pytest.param(OUTSIDE, id="a file of this machine"),
         pytest.param(PARAMETER, id="parameter entity"),
         pytest.param('<!DOCTYPE foo SYSTEM "x.dtd"><a>&undeclared;</a>', id="undeclared"),
-        pytest.param("<a>" * 100_000, id="nested"),
+        pytest.param("<a>" * 100 + "</a>" * 100, id="nested"),
         pytest.param("<a><b></a>", id="not well-formed"),
         pytest.param("", id="empty"),
     ],
