@@ -6,6 +6,7 @@ paths, host names and ports are changed, as by an operator; and the life of a ce
 """
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -207,11 +208,11 @@ def enrol(machine: Machine) -> str:
     shutil.copy(machine.secrets / "pki" / "ca.crt", machine.etc / "ca.crt")
     (machine.etc / "agent").mkdir(mode=0o700)
     made = machine.type(*typed("agent enrol --token"), given=f"{token}\n")
-    (agent,) = re.findall(r'"agent": "([0-9a-f]{16})"', made)
+    agent = str(json.loads(made)["agent"])
     text = machine.here((DEPLOY / "agent.toml").read_text())
     assert tomllib.loads(text)["enrolment"]["url"].startswith("https://")
     (machine.etc / "agent.toml").write_text(text.replace("0000000000000000", agent))
-    return str(agent)
+    return agent
 
 
 def gateway_settings(machine: Machine) -> Mapping[str, str]:

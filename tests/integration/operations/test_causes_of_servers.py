@@ -46,9 +46,14 @@ _CLASS: Final = re.compile(r"\b[A-Z][A-Za-z]+(?:Error|Exception|Unavailable|Lost
 """The name of an error of Python."""
 
 
+# paho leaves the socket of a failed TLS handshake to the garbage collector: to that of a test, or to
+# that of the fixture below.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
-    """Collect the sockets of failed TLS handshakes, which paho leaves to the garbage collector."""
+    """Collect the sockets that a test left, so that no later test is blamed for them."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
