@@ -46,7 +46,7 @@ _CLASS: Final = re.compile(r"\b[A-Z][A-Za-z]+(?:Error|Exception|Unavailable|Lost
 """The name of an error of Python."""
 
 
-# paho leaves the socket of a failed TLS handshake to the garbage collector: to that of a test, or to
+# paho leaves the socket of a failed TLS handshake to the garbage collector: that of a test, or
 # that of the fixture below.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
