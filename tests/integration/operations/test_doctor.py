@@ -48,7 +48,7 @@ def _arguments(whole: System, *more: str) -> list[str]:
 def _ill(whole: System, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, str]:
     """Return the findings of the doctor that need attention, each with its remedy."""
     main(_arguments(whole, *more))
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["rows"]
     return {one["code"]: one["remedy"] for one in found if one["level"] != "sound"}
 
 
@@ -402,7 +402,7 @@ def test_a_sound_installation_has_nothing_wrong(
 ) -> None:
     """The doctor finds nothing wrong with a sound installation."""
     assert main(_arguments(whole)) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["rows"]
     assert [one for one in found if one["level"] == "wrong"] == []
     assert len(found) > 40
 
