@@ -1,10 +1,25 @@
 """An observation in an export of a person's data."""
 
 import datetime as dt
+from typing import Final
 
 import msgspec
 
+from wire.envelope import Flag
 from wire.quantities import QUANTITIES, Quantity
+
+TIME_UNCERTAIN: Final = (
+    "The time may be wrong by hours, because the clock of the sensor was moved or reset."
+)
+_KNOWN: Final = int(Flag.TIME_UNCERTAIN)
+
+
+def marks(flags: int) -> str:
+    """Return what *flags* say about an observation, in words; empty for none."""
+    words = [TIME_UNCERTAIN] if flags & Flag.TIME_UNCERTAIN else []
+    if others := flags & ~_KNOWN:
+        words.append(f"Marks of the sensor: {others}.")
+    return " ".join(words)
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -21,6 +36,11 @@ class Observed(msgspec.Struct, frozen=True):
         """The time of measurement in RFC 3339, in UTC, to the millisecond."""
         text = self.at.astimezone(dt.UTC).isoformat(timespec="milliseconds")
         return text.replace("+00:00", "Z")
+
+    @property
+    def is_time_uncertain(self) -> bool:
+        """Whether the time may be wrong by hours."""
+        return bool(self.flags & Flag.TIME_UNCERTAIN)
 
     @property
     def number(self) -> int | float:

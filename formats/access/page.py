@@ -221,12 +221,22 @@ class _Page:
                 self._writer.amount(whole.total / whole.count, unit),
                 self._writer.amount(whole.high, unit),
             ))  # fmt: skip
+        uncertain = [
+            self._say(
+                "uncertain",
+                count=str(one.uncertain),
+                quantity=self._words.get(one.quantity.name, one.quantity.name),
+            )
+            for one in series
+            if one.uncertain
+        ]
         names = ("quantity", "purpose", "count", "first", "last", "low", "mean", "high")
         has_glucose = any("glucose" in one.quantity.name for one in series)
         return (
             f"<p>{self._say('measured_note', file='observations.csv')}</p>"
             + (f"<p>{self._say('mg_dl')}</p>" if has_glucose else "")
             + self._table("measured", names, rows, is_titled=True)
+            + (bullets(uncertain) if uncertain else "")
             + "".join(_chart(one, self._writer) for one in series)
         )
 

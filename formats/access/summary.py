@@ -33,6 +33,8 @@ class Series:
         self.purpose = purpose
         self.quantity = quantity
         self.days: dict[dt.date, Day] = {}
+        self.uncertain = 0
+        """How many values have a time that may be wrong by hours."""
         self.first = dt.datetime.max.replace(tzinfo=dt.UTC)
         self.last = dt.datetime.min.replace(tzinfo=dt.UTC)
 
@@ -43,6 +45,7 @@ class Series:
         if found is None:
             found = self.days[day] = Day()
         found.add(one.value)
+        self.uncertain += one.is_time_uncertain
         self.first, self.last = min(self.first, one.at), max(self.last, one.at)
 
     @property

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from formats.blood_pressure import BloodPressure
-from formats.observed import Observed
+from formats.observed import Observed, marks
 
 Json = dict[str, Any]
 
@@ -149,4 +149,4 @@ def _quantity(one: Observed) -> Json:
 
 
 def _note(flags: int) -> list[Json]:
-    return [{"text": f"Marks of the sensor: {flags}"}]
+    return [{"text": marks(flags)}]

@@ -53,6 +53,8 @@ WORDS = {
     "measured": "Was gemessen wurde",
     "measured_note": "Jeder einzelne Wert steht in der Datei {file}. Die Bilder zeigen jeden Tag:"
     " das Mittel als Linie, vom niedrigsten bis zum höchsten Wert als Fläche.",
+    "uncertain": "{count} dieser Werte ({quantity}) haben eine Zeit, die um Stunden falsch"
+    " sein kann, weil die Uhr des Sensors verstellt wurde.",
     "quantity": "Messung",
     "count": "Werte",
     "first": "Erster",

@@ -50,6 +50,8 @@ WORDS = {
     "measured": "What was measured",
     "measured_note": "Every single value is in the file {file}. The pictures show each day: its"
     " mean as a line, its lowest to highest value as an area.",
+    "uncertain": "{count} of these values of {quantity} have a time that may be wrong by"
+    " hours, because the clock of the sensor was moved.",
     "quantity": "Measured",
     "count": "Values",
     "first": "First",

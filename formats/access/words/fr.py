@@ -53,6 +53,8 @@ WORDS = {
     "measured": "Ce qui a été mesuré",
     "measured_note": "Chaque valeur est dans le fichier {file}. Les images montrent chaque jour :"
     " sa moyenne (ligne), de sa plus basse à sa plus haute valeur (surface).",
+    "uncertain": "{count} de ces valeurs ({quantity}) ont une heure qui peut être fausse de"
+    " plusieurs heures, parce que l'horloge du capteur a été déplacée.",
     "quantity": "Mesure",
     "count": "Valeurs",
     "first": "Première",

@@ -206,6 +206,18 @@ def test_values_are_summed_up_by_day() -> None:
     assert (series.total.low, series.total.high, series.total.total) == (60, 100, 240)
 
 
+@pytest.mark.parametrize("tag", sorted(LANGUAGES))
+def test_values_whose_time_is_uncertain_are_counted(tag: str) -> None:
+    """A value that a moved clock dated is shown, and said to be uncertain."""
+    summary = Summary()
+    rows = [observed("glucose_capillary", 5.0, flags=flags) for flags in (0, 1, 3, 4)]
+    list(summary.of(rows))
+    found = Reader(page.render(access(), summary.series, {}, tag)).text
+    words = LANGUAGES[tag]
+    assert words["uncertain"].format(count="2", quantity=words["glucose_capillary"]) in found
+    assert words["uncertain"][-30:] not in Reader(rendered(tag=tag)).text
+
+
 def test_numbers_are_written_as_in_the_language() -> None:
     """French and German have a decimal comma."""
     assert "5.25 mmol/L" in Reader(rendered(tag="en")).text

@@ -141,10 +141,13 @@ def test_what_loinc_has_no_code_for_has_one_of_ours() -> None:
 
 def test_marks_of_a_sensor_are_told() -> None:
     """A flag that the sensor set on a value is exported."""
+    (one,) = observations([observed("glucose_capillary", flags=1)])
+    assert "time may be wrong by hours" in one["note"][0]["text"]
     (one,) = observations([observed("glucose_interstitial", flags=4)])
-    assert "4" in one["note"][0]["text"]
+    assert one["note"] == [{"text": "Marks of the sensor: 4."}]
     (panel,) = observations([observed(SYSTOLIC, flags=1), observed(DIASTOLIC, flags=2)])
-    assert "3" in panel["note"][0]["text"]
+    assert "wrong by hours" in panel["note"][0]["text"]
+    assert "sensor: 2." in panel["note"][0]["text"]
 
 
 def references(value: object) -> Iterator[str]:
