@@ -55,6 +55,11 @@ class Keys(Protocol):
         ...
 
     @property
+    def likeness_key(self) -> bytes:
+        """The key of the digests by which a person is recognised who is registered already."""
+        ...
+
+    @property
     def witness_key(self) -> bytes:
         """The key of the witness, which remembers decisions outside the vault."""
         ...

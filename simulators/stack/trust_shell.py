@@ -17,7 +17,7 @@ INVENTED_YES: Final = (
     "--text-sha256", hashlib.sha256(_TEXT.encode()).hexdigest(),
 )  # fmt: skip
 """The arguments that record how invented people consent; trust has no default for them."""
-INVENTED_BIRTH: Final = ("--born", "1980-01")
+INVENTED_BIRTH: Final = ("--born", "1980-01", "--even-if-alike")
 
 
 class TrustCommandFailed(StackError):

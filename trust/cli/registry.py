@@ -14,6 +14,7 @@ from trust.cli.commands.people import (
     representatives,
     requests,
     restriction,
+    search,
     sensors,
     subjects,
 )
@@ -65,6 +66,7 @@ ENTRIES: Final[tuple[Executable | Family[Any], ...]] = (
     *oversight.COMMANDS,
     *policies.COMMANDS,
     *subjects.COMMANDS,
+    *search.COMMANDS,
     *agents.COMMANDS,
     *decisions.COMMANDS,
     *sensors.COMMANDS,

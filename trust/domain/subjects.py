@@ -13,7 +13,10 @@ from uuid import UUID
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import UNSET, UnsetType
 
+from trust.domain.identity.likeness import matricule_likeness, name_likeness
+from trust.domain.identity.national import NationalIdentity
 from trust.errors import Tampered
 
 DATA_KEY_BYTES: Final = 32
@@ -31,11 +34,43 @@ class PersonalDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     born: str | None = None
     """Year and month of birth, as 2014-05; an age can be told without the day."""
+    identity: NationalIdentity | UnsetType = UNSET
+    """Unset if nobody said how far the identity was verified; an older release reads it then."""
 
     def __repr__(self) -> str:
         return "Identity(…)"
 
     __str__ = __repr__
+
+
+def likenesses(details: PersonalDetails, *, key: bytes) -> tuple[bytes, bytes | None]:
+    """Return the digests by which *details* are recognised: of the name, and of the matricule."""
+    one = details.identity
+    name = name_likeness(details.name, details.born, key=key)
+    if isinstance(one, UnsetType) or one.matricule is None or one.authority is None:
+        return name, None
+    return name, matricule_likeness(one.matricule, one.authority, key=key)
+
+
+def rectified(
+    before: PersonalDetails,
+    *,
+    name: str | None,
+    born: str | None,
+    identity: NationalIdentity | None,
+) -> tuple[PersonalDetails, list[str]]:
+    """Return *before* with what is not None, and the names of the fields that changed."""
+    after = PersonalDetails(
+        before.name if name is None else name,
+        before.born if born is None else born,
+        before.identity if identity is None else identity,
+    )
+    fields = [
+        field
+        for field in PersonalDetails.__struct_fields__
+        if getattr(before, field) != getattr(after, field)
+    ]
+    return after, fields
 
 
 def new_data_key() -> bytes:

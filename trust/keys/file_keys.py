@@ -29,6 +29,7 @@ PUBLIC_FILE: Final = "trust.pub"
 _FIRST_EPOCH: Final = 1
 _TOMBSTONES: Final = "/tombstones"
 _WITNESSES: Final = "/witnesses"
+_LIKENESSES: Final = "/likenesses"
 """Name under which the witness key is derived; a purpose has no slash in its name."""
 _WRAP: Final = b"vitalveil data key v1\x00"
 
@@ -97,6 +98,10 @@ class FileKeys:
     @property
     def tombstone_key(self) -> bytes:
         return pseudonyms.derive_key(self._root_key, purpose=_TOMBSTONES, epoch=0)
+
+    @property
+    def likeness_key(self) -> bytes:
+        return pseudonyms.derive_key(self._root_key, purpose=_LIKENESSES, epoch=0)
 
     @property
     def witness_key(self) -> bytes:

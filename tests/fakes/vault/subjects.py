@@ -1,6 +1,8 @@
 """People and their representatives, in memory."""
 
+import contextlib
 import datetime as dt
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -9,9 +11,17 @@ from tests.fakes.vault.repository import MemoryRepository
 from tests.fakes.vault.tables import RepresentativeRow, SubjectRow, require
 from trust.decisions.representatives import Representative, RepresentativeRole
 from trust.domain import canonical, subjects
+from trust.domain.identity.national import NationalIdentity
 from trust.domain.subjects import PersonalDetails
-from trust.errors import NotFound
-from trust.vault.records.subjects import Representatives, Subjects
+from trust.errors import NotFound, Tampered
+from trust.vault.records.subjects import (
+    Alike,
+    Representatives,
+    SubjectFilter,
+    Subjects,
+    SubjectState,
+    SubjectSummary,
+)
 
 
 class MemorySubjects(MemoryRepository, Subjects):
@@ -37,13 +47,54 @@ class MemorySubjects(MemoryRepository, Subjects):
         sealed = self._live(subject).sealed
         return subjects.open_identity(sealed, subject=subject, data_key=data_key)
 
-    def rectify(self, subject: UUID, *, name: str | None, born: str | None) -> list[str]:
-        before = self.personal_details(subject)
-        after = PersonalDetails(
-            before.name if name is None else name, before.born if born is None else born
+    def details_of(self, subjects: Sequence[UUID]) -> dict[UUID, PersonalDetails]:
+        found = {}
+        for subject in subjects:
+            with contextlib.suppress(NotFound, Tampered):
+                found[subject] = self.personal_details(subject)
+        return found
+
+    def search(self, wanted: SubjectFilter, *, after: UUID, limit: int) -> list[SubjectSummary]:
+        summaries = [self._summary(s) for s in sorted(self._tables.subjects) if s > after]
+        return [one for one in summaries if _admits(wanted, one)][:limit]
+
+    def _summary(self, subject: UUID) -> SubjectSummary:
+        row = self._tables.subjects[subject]
+        live = [
+            one
+            for one in self._tables.handles.values()
+            if one.subject == subject and one.ended_at is None
+        ]
+        return SubjectSummary(
+            subject,
+            row.added_at,
+            row.erased_at,
+            sorted({one.purpose for one in live}),
+            sorted({one.agent for one in live}),
         )
-        was, now = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
-        fields = [field for field in was if was[field] != now[field]]
+
+    def alike(self, details: PersonalDetails) -> Alike:
+        key = self._keys.likeness_key
+        name, ins = subjects.likenesses(details, key=key)
+        known = {
+            subject: subjects.likenesses(found, key=key)
+            for subject, found in self.details_of(sorted(self._tables.subjects)).items()
+        }
+        return Alike(
+            [subject for subject, (other, _) in known.items() if other == name],
+            [subject for subject, (_, other) in known.items() if other == ins and ins],
+        )
+
+    def rectify(
+        self,
+        subject: UUID,
+        *,
+        name: str | None,
+        born: str | None,
+        identity: NationalIdentity | None = None,
+    ) -> list[str]:
+        before = self.personal_details(subject)
+        after, fields = subjects.rectified(before, name=name, born=born, identity=identity)
         if fields:
             self._live(subject).sealed = subjects.seal_identity(
                 after, subject=subject, data_key=self.data_key(subject)
@@ -79,6 +130,22 @@ class MemorySubjects(MemoryRepository, Subjects):
         if row is None or row.erased_at is not None:
             raise NotFound("subject", "Add one with `vitalveil trust subject add`.")
         return row
+
+
+def _admits(wanted: SubjectFilter, one: SubjectSummary) -> bool:
+    is_of_state = {
+        None: one.erased_at is None,
+        SubjectState.ALL: True,
+        SubjectState.ERASED: one.erased_at is not None,
+        SubjectState.MEASURED: bool(one.agents),
+        SubjectState.NOT_MEASURED: one.erased_at is None and not one.agents,
+    }[wanted.state]
+    return (
+        is_of_state
+        and (wanted.added_since is None or one.added_at >= wanted.added_since)
+        and wanted.purpose in (None, *one.purposes)
+        and wanted.agent in (None, *one.agents)
+    )
 
 
 class MemoryRepresentatives(MemoryRepository, Representatives):

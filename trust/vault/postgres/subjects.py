@@ -1,15 +1,24 @@
 """People and their representatives, in PostgreSQL."""
 
+import contextlib
 import datetime as dt
+from collections.abc import Sequence
 from uuid import UUID
 
 from runtime.database import named_sql
 from trust.decisions.representatives import Representative, RepresentativeRole, Shown
 from trust.domain import canonical, subjects
+from trust.domain.identity.national import NationalIdentity
 from trust.domain.subjects import PersonalDetails
-from trust.errors import NotFound
+from trust.errors import NotFound, Tampered
 from trust.vault.postgres.repository import Repository
-from trust.vault.records.subjects import Representatives, Subjects
+from trust.vault.records.subjects import (
+    Alike,
+    Representatives,
+    SubjectFilter,
+    Subjects,
+    SubjectSummary,
+)
 
 
 class PostgresSubjects(Repository, Subjects):
@@ -21,7 +30,8 @@ class PostgresSubjects(Repository, Subjects):
         data_key = subjects.new_data_key()
         sealed = subjects.seal_identity(identity, subject=subject, data_key=data_key)
         wrapped = self._keys.wrap(data_key, bound_to=subject.bytes)
-        self._run("add_subject", subject, self._keys.key_id, wrapped, sealed)
+        likeness = subjects.likenesses(identity, key=self._keys.likeness_key)
+        self._run("add_subject", subject, self._keys.key_id, wrapped, sealed, *likeness)
 
     def data_key(self, subject: UUID) -> bytes:
         return self._data_key("data_key", subject)
@@ -44,22 +54,62 @@ class PostgresSubjects(Repository, Subjects):
         if not rows:
             raise NotFound("subject", "Add one with `vitalveil trust subject add`.")
         sealed, wrapped = map(bytes, rows[0])
+        return self._open(subject, sealed, wrapped)
+
+    def _open(self, subject: UUID, sealed: bytes, wrapped: bytes) -> tuple[PersonalDetails, bytes]:
         data_key = self._keys.unwrap(wrapped, bound_to=subject.bytes)
         return subjects.open_identity(sealed, subject=subject, data_key=data_key), data_key
 
-    def rectify(self, subject: UUID, *, name: str | None, born: str | None) -> list[str]:
-        before, data_key = self.opened(subject)
-        after = PersonalDetails(
-            before.name if name is None else name, before.born if born is None else born
+    def details_of(self, subjects: Sequence[UUID]) -> dict[UUID, PersonalDetails]:
+        found = {}
+        for subject, sealed, wrapped in self._fetch("details_of", list(subjects)):
+            with contextlib.suppress(Tampered):
+                found[subject] = self._open(subject, bytes(sealed), bytes(wrapped))[0]
+        return found
+
+    def search(self, wanted: SubjectFilter, *, after: UUID, limit: int) -> list[SubjectSummary]:
+        since, purpose, agent = wanted.added_since, wanted.purpose, wanted.agent
+        rows = self._fetch(
+            "search", after, wanted.state, since, since,
+            purpose, agent, purpose, purpose, agent, agent, limit,
+        )  # fmt: skip
+        return [SubjectSummary(*row) for row in rows]
+
+    def alike(self, details: PersonalDetails) -> Alike:
+        self._calculate_likenesses()
+        name, ins = subjects.likenesses(details, key=self._keys.likeness_key)
+        for one in sorted(filter(None, (name, ins))):
+            self._fetch("lock_likeness", one.hex())
+        return Alike(
+            [subject for (subject,) in self._fetch("alike", name)],
+            [subject for (subject,) in self._fetch("same_ins", ins)] if ins else [],
         )
-        fields = [
-            field
-            for field in PersonalDetails.__struct_fields__
-            if getattr(before, field) != getattr(after, field)
-        ]
+
+    def _calculate_likenesses(self) -> None:
+        """Calculate the digests of people who were added before there were any."""
+        while rows := self._fetch("without_likeness"):
+            for subject, sealed, wrapped in rows:
+                name, ins = b"", None
+                # A damaged record resembles none, and does not stop the others.
+                with contextlib.suppress(Tampered):
+                    found, _ = self._open(subject, bytes(sealed), bytes(wrapped))
+                    name, ins = subjects.likenesses(found, key=self._keys.likeness_key)
+                self._run("set_likeness", name, ins, subject)
+
+    def rectify(
+        self,
+        subject: UUID,
+        *,
+        name: str | None,
+        born: str | None,
+        identity: NationalIdentity | None = None,
+    ) -> list[str]:
+        before, data_key = self.opened(subject)
+        after, fields = subjects.rectified(before, name=name, born=born, identity=identity)
         if fields:
             sealed = subjects.seal_identity(after, subject=subject, data_key=data_key)
-            self._run("rectify", sealed, subject)
+            likeness = subjects.likenesses(after, key=self._keys.likeness_key)
+            self._run("rectify", sealed, *likeness, subject)
             self._run("add_rectification", subject, fields)
         return fields
 

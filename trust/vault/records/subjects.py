@@ -1,11 +1,58 @@
 """People and their representatives: the protocols of their repositories."""
 
 import datetime as dt
+import enum
+from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
+import msgspec
+
 from trust.decisions.representatives import Representative
+from trust.domain.identity.national import NationalIdentity
 from trust.domain.subjects import PersonalDetails
+
+
+class SubjectState(enum.StrEnum):
+    """Which people a list shows."""
+
+    MEASURED = "measured"
+    """Those who are measured at a gateway."""
+    NOT_MEASURED = "not-measured"
+    """Those who are not, and are not erased."""
+    ERASED = "erased"
+    ALL = "all"
+
+
+class SubjectFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which people a list shows; None for no condition. Without a state, all but erased ones."""
+
+    state: SubjectState | None = None
+    purpose: str | None = None
+    """The purpose that they are measured for."""
+    agent: str | None = None
+    """The gateway that measures them."""
+    added_since: dt.datetime | None = None
+
+
+class SubjectSummary(msgspec.Struct, frozen=True):
+    """A person in a list, without their name."""
+
+    subject: UUID
+    added_at: dt.datetime
+    erased_at: dt.datetime | None
+    purposes: list[str]
+    """The purposes that they are measured for."""
+    agents: list[str]
+    """The gateways that measure them."""
+
+
+class Alike(msgspec.Struct, frozen=True):
+    """The people who are registered already and may be the same person."""
+
+    by_name: list[UUID]
+    """Those with the same name and month of birth."""
+    by_matricule: list[UUID]
 
 
 class Subjects(Protocol):
@@ -43,7 +90,30 @@ class Subjects(Protocol):
         """
         ...
 
-    def rectify(self, subject: UUID, *, name: str | None, born: str | None) -> list[str]:
+    def details_of(self, subjects: Sequence[UUID]) -> dict[UUID, PersonalDetails]:
+        """Return the details of *subjects*; erased people and unreadable records are omitted."""
+        ...
+
+    def search(self, wanted: SubjectFilter, *, after: UUID, limit: int) -> list[SubjectSummary]:
+        """Return the next *limit* people above *after* that *wanted* admits, by id."""
+        ...
+
+    def alike(self, details: PersonalDetails) -> Alike:
+        """
+        Return the people who may be the person of *details*, except erased ones.
+
+        Until the transaction ends, no other one that asked the same adds such a person.
+        """
+        ...
+
+    def rectify(
+        self,
+        subject: UUID,
+        *,
+        name: str | None,
+        born: str | None,
+        identity: NationalIdentity | None = None,
+    ) -> list[str]:
         """
         Correct the personal details of *subject*; None keeps a field.
 

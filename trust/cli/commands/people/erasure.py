@@ -15,10 +15,12 @@ from trust.cli.command import (
     File,
     NoArguments,
     Option,
+    RequestToClose,
     Result,
     Subject,
 )
 from trust.composition import App
+from trust.domain.due_dates import RequestKind, RequestOutcome, RightsRequest
 from trust.domain.erasure_steps import Certificate, Remains, Rewritten
 from trust.erasure import certificate
 from trust.erasure.eraser import scope_of
@@ -50,6 +52,7 @@ class Erase(Arguments, frozen=True, kw_only=True):
     subject: Subject
     scope: Annotated[str, Option(help="a purpose, or all", metavar="all|PURPOSE")]
     out: _Out = None
+    request: RequestToClose = None
 
 
 class FoundAgain(msgspec.Struct, frozen=True):
@@ -70,8 +73,24 @@ class ErasureCertified(Certificate, frozen=True, kw_only=True):
 
 
 def _erase(app: App, arguments: Erase) -> ErasureCertified:
+    if arguments.request is not None:
+        with app.vault.transaction() as records:
+            _check_request(records.requests.get(arguments.request), arguments.subject)
     number = app.eraser().erase(arguments.subject, scope_of(arguments.scope))
+    if arguments.request is not None:
+        with app.vault.transaction() as records:
+            records.requests.close(arguments.request, RequestOutcome.GRANTED)
     return _certified(app, number, arguments.out)
+
+
+def _check_request(request: RightsRequest, subject: UUID) -> None:
+    """Raise before anything is erased if *request* is not an open one of *subject*."""
+    if request.subject != subject:
+        raise Refused("that --request is another person's")
+    if request.kind is not RequestKind.ERASURE:
+        raise Refused(f"that --request asks for {request.kind}, not for erasure")
+    if request.closed_at is not None:
+        raise Refused("that --request is closed; give the command without it")
 
 
 def _certified(app: App, number: int, out: str | None) -> ErasureCertified:
@@ -294,6 +313,7 @@ class EraseLine(Arguments, frozen=True, kw_only=True):
         Option(help="what is erased: a purpose, or all", metavar="all|PURPOSE"),
     ] = None
     out: _Out = None
+    request: RequestToClose = None
 
 
 def _resolve(line: EraseLine) -> tuple[Command[Any, Any], dict[str, Any]]:
@@ -316,7 +336,12 @@ def _resolve(line: EraseLine) -> tuple[Command[Any, Any], dict[str, Any]]:
         raise UsageError(f"give a subject's id, or one of: {', '.join(sorted(_WORDS))}") from None
     if line.scope is None:
         raise UsageError("say what: --scope all, or --scope with the name of a purpose")
-    return _ERASE, {"subject": subject, "scope": line.scope, "out": line.out}
+    return _ERASE, {
+        "subject": subject,
+        "scope": line.scope,
+        "out": line.out,
+        "request": line.request,
+    }
 
 
 def _number(reference: str | None) -> int:

@@ -1,34 +1,53 @@
-"""Commands about people: add, show, list, correct."""
+"""Commands about people: add, show, correct."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Final
 from uuid import UUID
+
+from msgspec import UNSET, UnsetType
 
 from trust.cli.command import (
     Arguments,
     BirthMonth,
     Command,
     Name,
-    NoArguments,
     Option,
     RequestToClose,
     Result,
-    Row,
     Subject,
 )
-from trust.cli.format import format_second
 from trust.composition import App, now
 from trust.decisions.representatives import check_born
 from trust.domain.due_dates import RequestOutcome
+from trust.domain.identity.national import (
+    Authority,
+    IdentityStatus,
+    NationalIdentity,
+    national_identity,
+)
 from trust.domain.subjects import PersonalDetails
-from trust.errors import Refused
+from trust.errors import Conflict, Refused
 
 MAX_NAME: Final = 200
-_FIRST: Final = UUID(int=0)
-_PAGE: Final = 1000
+_NAMED: Final = 3
 
 _Born = Annotated[
     BirthMonth | None, Option(help="the month of birth; the day is not kept", metavar="YYYY-MM")
+]
+
+
+_Status = Annotated[IdentityStatus | None, Option(help="how far the identity was verified (RNIV)")]
+_Ins = Annotated[
+    str | None,
+    Option(
+        help="the matricule INS, all 15 digits; - reads it from standard input",
+        metavar="MATRICULE", may_be_standard_input=True,
+    ),
+]  # fmt: skip
+_Authority = Annotated[
+    Authority | None,
+    Option(help="the OID of who assigned the matricule (default: that of the NIR)", metavar="OID"),
 ]
 
 
@@ -50,6 +69,13 @@ class AddSubject(Arguments, frozen=True, kw_only=True):
 
     name: Name
     born: _Born = None
+    identity_status: _Status = None
+    ins: _Ins = None
+    ins_oid: _Authority = None
+    even_if_alike: Annotated[
+        bool,
+        Option(help="add them although somebody has the same name and month of birth"),
+    ] = False
 
 
 class SubjectAdded(Result, frozen=True, kw_only=True):
@@ -61,11 +87,49 @@ class SubjectAdded(Result, frozen=True, kw_only=True):
 def _add(app: App, arguments: AddSubject) -> SubjectAdded:
     if arguments.born is not None:
         check_born(arguments.born, at=now())
-    identity = PersonalDetails(checked_name(arguments.name), arguments.born)
+    details = PersonalDetails(
+        checked_name(arguments.name),
+        arguments.born,
+        _identity(arguments.identity_status, arguments.ins, arguments.ins_oid) or UNSET,
+    )
     subject = uuid.uuid4()
     with app.vault.transaction() as records:
-        records.subjects.add(subject, identity)
+        found = records.subjects.alike(details)
+        _refuse_matricule(found.by_matricule)
+        if found.by_name and not arguments.even_if_alike:
+            raise Conflict(
+                f"somebody of that name and month of birth is registered: {_some(found.by_name)}."
+                " Look with `vitalveil trust subject show`; if it is another person, give"
+                " --even-if-alike"
+            )
+        records.subjects.add(subject, details)
     return SubjectAdded(subject=subject)
+
+
+def _identity(
+    status: IdentityStatus | None, matricule: str | None, authority: Authority | None
+) -> NationalIdentity | None:
+    if status is None:
+        if matricule is None and authority is None:
+            return None
+        raise Refused(
+            "a matricule says nothing without how far the identity was verified: give"
+            " --identity-status retrieved or qualified"
+        )
+    return national_identity(status, matricule=matricule, authority=authority)
+
+
+def _refuse_matricule(found: Sequence[UUID]) -> None:
+    if found:
+        raise Conflict(
+            f"somebody with that matricule is registered: {_some(found)}. Each person has their"
+            " own: correct the record that is wrong with `vitalveil trust subject rectify`"
+        )
+
+
+def _some(subjects: Sequence[UUID]) -> str:
+    more = len(subjects) - _NAMED
+    return ", ".join(map(str, subjects[:_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 class ShowSubject(Arguments, frozen=True, kw_only=True):
@@ -80,12 +144,23 @@ class SubjectShown(Result, frozen=True, kw_only=True):
     subject: UUID
     name: str
     born: str | None
+    identity_status: IdentityStatus | UnsetType = UNSET
+    ins: str | UnsetType | None = UNSET
+    ins_oid: Authority | UnsetType | None = UNSET
 
 
 def _show(app: App, arguments: ShowSubject) -> SubjectShown:
     with app.vault.transaction() as records:
-        identity = records.subjects.personal_details(arguments.subject)
-    return SubjectShown(subject=arguments.subject, name=identity.name, born=identity.born)
+        details = records.subjects.personal_details(arguments.subject)
+    one = details.identity
+    return SubjectShown(
+        subject=arguments.subject,
+        name=details.name,
+        born=details.born,
+        identity_status=UNSET if isinstance(one, UnsetType) else one.status,
+        ins=UNSET if isinstance(one, UnsetType) else one.matricule,
+        ins_oid=UNSET if isinstance(one, UnsetType) else one.authority,
+    )
 
 
 class RectifySubject(Arguments, frozen=True, kw_only=True):
@@ -99,6 +174,9 @@ class RectifySubject(Arguments, frozen=True, kw_only=True):
         ),
     ] = None
     born: _Born = None
+    identity_status: _Status = None
+    ins: _Ins = None
+    ins_oid: _Authority = None
     request: RequestToClose = None
 
 
@@ -110,48 +188,34 @@ class SubjectRectified(Result, frozen=True, kw_only=True):
 
 
 def _rectify(app: App, arguments: RectifySubject) -> SubjectRectified:
-    if arguments.name is None and arguments.born is None:
-        raise Refused("give --name, --born or both")
+    identity = _identity(arguments.identity_status, arguments.ins, arguments.ins_oid)
+    if arguments.name is None and arguments.born is None and identity is None:
+        raise Refused("give --name, --born or --identity-status, or several of them")
     name = None if arguments.name is None else checked_name(arguments.name)
     if arguments.born is not None:
         check_born(arguments.born, at=now())
     with app.vault.transaction() as records:
-        fields = records.subjects.rectify(arguments.subject, name=name, born=arguments.born)
+        if identity is not None and identity.matricule is not None:
+            held = records.subjects.personal_details(arguments.subject)
+            wanted = PersonalDetails(name or held.name, arguments.born or held.born, identity)
+            others = records.subjects.alike(wanted).by_matricule
+            _refuse_matricule([one for one in others if one != arguments.subject])
+        fields = records.subjects.rectify(
+            arguments.subject, name=name, born=arguments.born, identity=identity
+        )
         if arguments.request is not None:
             records.requests.close(arguments.request, RequestOutcome.GRANTED)
     return SubjectRectified(subject=arguments.subject, rectified=fields)
-
-
-class SubjectRow(Row, frozen=True, kw_only=True):
-    """A person, without their name."""
-
-    subject: UUID
-    added_at: str
-
-
-class Subjects(Result, frozen=True, kw_only=True):
-    """Result: every person, without names."""
-
-    rows: list[SubjectRow]
-
-
-def _list(app: App, _: NoArguments) -> Subjects:
-    rows: list[SubjectRow] = []
-    after = _FIRST
-    while True:
-        with app.vault.transaction() as records:
-            page = records.subjects.page(after=after, limit=_PAGE)
-        rows += [SubjectRow(subject=one, added_at=format_second(at)) for one, at in page]
-        if len(page) < _PAGE:
-            return Subjects(rows=rows)
-        after = page[-1][0]
 
 
 COMMANDS: Final = (
     Command(
         name="subject add",
         help="Add a person; the name is kept sealed",
-        details="Prints the id of the person, which every other command takes.",
+        details="""\
+Prints the id of the person, which every other command takes. Somebody with the same name
+and month of birth, however it is written, is refused without --even-if-alike; somebody with
+the same matricule INS is always refused.""",
         example="subject add --name 'Ada Lovelace' --born 1985-12",
         arguments=AddSubject,
         result=SubjectAdded,
@@ -159,24 +223,17 @@ COMMANDS: Final = (
     ),
     Command(
         name="subject show",
-        help="Show the name and the month of birth of a person",
+        help="Show the name, the month of birth and the identity of a person",
         arguments=ShowSubject,
         result=SubjectShown,
         run=_show,
     ),
     Command(
         name="subject rectify",
-        help="Correct the name or the month of birth of a person (GDPR art. 16)",
+        help="Correct name, month of birth or identity of a person (GDPR art. 16)",
         example="subject rectify SUBJECT --born 1985-11 --request REQUEST",
         arguments=RectifySubject,
         result=SubjectRectified,
         run=_rectify,
-    ),
-    Command(
-        name="subject list",
-        help="List the ids of all people, without names",
-        arguments=NoArguments,
-        result=Subjects,
-        run=_list,
     ),
 )

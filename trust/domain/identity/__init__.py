@@ -1,0 +1,1 @@
+"""Who a person is: their national identity, and whether they were registered before."""
