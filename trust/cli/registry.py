@@ -10,6 +10,7 @@ from trust.cli.commands.gateways import agents, leases
 from trust.cli.commands.people import (
     decisions,
     erasure,
+    exports,
     receipts,
     representatives,
     requests,
@@ -72,6 +73,7 @@ ENTRIES: Final[tuple[Executable | Family[Any], ...]] = (
     *sensors.COMMANDS,
     *leases.COMMANDS,
     *receipts.COMMANDS,
+    *exports.COMMANDS,
     *representatives.COMMANDS,
     *requests.COMMANDS,
     *officers.COMMANDS,

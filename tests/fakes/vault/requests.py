@@ -9,7 +9,7 @@ from tests.fakes.vault.repository import MemoryRepository
 from tests.fakes.vault.tables import ExportRow, require
 from trust.domain.due_dates import RequestOutcome, RightsRequest
 from trust.errors import Conflict, NotFound
-from trust.vault.records.requests import ExportRecord, Exports, Requests
+from trust.vault.records.requests import ExportRecord, Exports, ListedExport, Requests
 
 
 class MemoryRequests(MemoryRepository, Requests):
@@ -56,6 +56,13 @@ class MemoryExports(MemoryRepository, Exports):
         require(made.export not in self._tables.exports, "exports_pkey")
         require(made.subject in self._tables.subjects, "exports_subject_fkey")
         self._tables.exports[made.export] = ExportRow(made, self._now())
+
+    def listed(self, *, subject: UUID | None, with_deleted: bool) -> list[ListedExport]:
+        return [
+            ListedExport(row.record, row.made_at, row.deleted_at)
+            for row in self._tables.exports.values()
+            if subject in (None, row.record.subject) and (row.deleted_at is None or with_deleted)
+        ]
 
     def expired(self, *, at: dt.datetime) -> list[tuple[UUID, str]]:
         over = [record for record in self._kept() if record.expires_at <= at]

@@ -10,7 +10,7 @@ from trust.domain.due_dates import RequestKind, RequestOutcome, RightsRequest
 from trust.errors import Conflict, NotFound
 from trust.vault.database import Row
 from trust.vault.postgres.repository import Repository
-from trust.vault.records.requests import ExportRecord, Exports, Requests
+from trust.vault.records.requests import ExportRecord, Exports, ListedExport, Requests
 
 
 class PostgresRequests(Repository, Requests):
@@ -70,6 +70,12 @@ class PostgresExports(Repository, Exports):
 
     def add(self, made: ExportRecord) -> None:
         self._run("add", *msgspec.structs.astuple(made))
+
+    def listed(self, *, subject: UUID | None, with_deleted: bool) -> list[ListedExport]:
+        return [
+            ListedExport(ExportRecord(*rest), made_at, deleted_at)
+            for made_at, deleted_at, *rest in self._fetch("listed", subject, subject, with_deleted)
+        ]
 
     def expired(self, *, at: dt.datetime) -> list[tuple[UUID, str]]:
         return [(export, file) for export, file in self._fetch("expired", at)]

@@ -21,6 +21,14 @@ class ExportRecord(msgspec.Struct, frozen=True):
     expires_at: dt.datetime
 
 
+class ListedExport(msgspec.Struct, frozen=True):
+    """An export in a list, with when it was made and deleted."""
+
+    record: ExportRecord
+    made_at: dt.datetime
+    deleted_at: dt.datetime | None
+
+
 class Requests(Protocol):
     """Repository of requests of people under their rights, and when each answer is due."""
 
@@ -64,6 +72,10 @@ class Exports(Protocol):
 
     def add(self, made: ExportRecord) -> None:
         """Record that a file holds a person's data, and until when."""
+        ...
+
+    def listed(self, *, subject: UUID | None, with_deleted: bool) -> list[ListedExport]:
+        """Return the exports, of *subject* if that is not None, the oldest first."""
         ...
 
     def expired(self, *, at: dt.datetime) -> list[tuple[UUID, str]]:

@@ -13,7 +13,6 @@ from trust.cli.command import (
     Command,
     File,
     Folder,
-    NoArguments,
     Option,
     Result,
     Row,
@@ -21,10 +20,11 @@ from trust.cli.command import (
 )
 from trust.cli.commands.effects import effects
 from trust.cli.format import format_instant
-from trust.composition import App
+from trust.composition import App, now
 from trust.enrolment.bulk_enrolment import MAX_AGENTS
 from trust.enrolment.enrolment import check_ingest_key
 from trust.errors import NotFound, Refused
+from trust.vault.records.agents import ListedAgent
 
 _SHORTEST_TOKEN: Final = dt.timedelta(minutes=1)
 _LONGEST_TOKEN: Final = dt.timedelta(days=7)
@@ -107,6 +107,29 @@ def _issue_token(app: App, valid_for: dt.timedelta, *, sealed: bool) -> Enrolled
     )
 
 
+class AgentState(enum.StrEnum):
+    """Which gateways a list shows."""
+
+    IN_SERVICE = "in-service"
+    REVOKED = "revoked"
+    SUSPECT = "suspect"
+    """Those with signs of a clone."""
+
+
+class ListAgents(Arguments, frozen=True, kw_only=True):
+    """Arguments: which gateways to list; None for no condition."""
+
+    state: Annotated[AgentState | None, Option(help="those in this state (default: all)")] = None
+    certificate_ends_within: Annotated[
+        dt.timedelta | None,
+        Option(help="those whose certificate ends within this time, or has ended", metavar="30d"),
+    ] = None
+    lease_ends_within: Annotated[
+        dt.timedelta | None,
+        Option(help="those whose lease ends within this time, or has ended", metavar="12h"),
+    ] = None
+
+
 class AgentRow(Row, frozen=True, kw_only=True):
     """One gateway in a list."""
 
@@ -127,7 +150,8 @@ class Agents(Result, frozen=True, kw_only=True):
     rows: list[AgentRow]
 
 
-def _list(app: App, _: NoArguments) -> Agents:
+def _list(app: App, arguments: ListAgents) -> Agents:
+    at = now()
     rows: list[AgentRow] = []
     after = ""
     while True:
@@ -146,10 +170,29 @@ def _list(app: App, _: NoArguments) -> Agents:
                 may_be_connected=one.may_be_connected,
             )
             for one in page
+            if _is_asked(one, arguments, at=at)
         ]
         if len(page) < _PAGE:
             return Agents(rows=rows)
         after = page[-1].agent
+
+
+def _is_asked(one: ListedAgent, arguments: ListAgents, *, at: dt.datetime) -> bool:
+    is_of_state = {
+        None: True,
+        AgentState.IN_SERVICE: one.revoked_at is None,
+        AgentState.REVOKED: one.revoked_at is not None,
+        AgentState.SUSPECT: bool(one.clone_signs),
+    }[arguments.state]
+    return (
+        is_of_state
+        and _ends(one.certificate_ends_at, within=arguments.certificate_ends_within, at=at)
+        and _ends(one.lease_ends_at, within=arguments.lease_ends_within, at=at)
+    )
+
+
+def _ends(ends_at: dt.datetime | None, *, within: dt.timedelta | None, at: dt.datetime) -> bool:
+    return within is None or (ends_at is not None and ends_at <= at + within)
 
 
 def _instant(at: dt.datetime | None) -> str | None:
@@ -260,7 +303,8 @@ COMMANDS: Final = (
     Command(
         name="agent list",
         help="List the gateways, with lease and certificate of each",
-        arguments=NoArguments,
+        example="agent list --state in-service --certificate-ends-within 30d",
+        arguments=ListAgents,
         result=Agents,
         run=_list,
     ),

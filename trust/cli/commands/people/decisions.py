@@ -1,6 +1,7 @@
 """Commands about decisions: record a yes with its evidence, a no, or a withdrawal; list."""
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -25,15 +26,19 @@ from trust.cli.commands.people.evidence_options import (
     vouching,
 )
 from trust.cli.format import format_instant
-from trust.composition import App
+from trust.composition import App, now
 from trust.consent.consent import RECORDABLE, RecordedDecision
 from trust.consent.giving import Grant, Refusal
 from trust.decisions import evidence
 from trust.decisions.decisions import Decision, GivenBy, State
 from trust.decisions.evidence import Said
 from trust.domain.purposes import parse_reference
+from trust.domain.units import Cause, UnitKind
 from trust.errors import Refused
+from trust.vault.isolation import attempt
+from trust.vault.records.subjects import SubjectFilter
 
+_PAGE: Final = 1000
 _STATES: Final = (State.ACCEPTED, *sorted(RECORDABLE))
 _GIVERS: Final = tuple(by for by in GivenBy if by is not GivenBy.NOT_STATED)
 
@@ -230,14 +235,27 @@ def _withdraw(app: App, arguments: WithdrawDecision) -> DecisionTaken:
 
 
 class ListDecisions(Arguments, frozen=True, kw_only=True):
-    """A person's id."""
+    """Arguments: which decisions to list; None for no condition."""
 
-    subject: SubjectFlag
+    subject: Annotated[
+        UUID | None, Option(help="the person; by default everybody", metavar="ID")
+    ] = None
+    purpose: Annotated[str | None, Option(help="those for this purpose", metavar="NAME")] = None
+    state: Annotated[State | None, Option(help="those that said this")] = None
+    latest: Annotated[bool, Option(help="only the latest decision of a person for a purpose")] = (
+        False
+    )
+    ends_within: Annotated[
+        dt.timedelta | None,
+        Option(help="only latest decisions that end within this time", metavar="30d"),
+    ] = None
 
 
 class DecisionRow(Row, frozen=True, kw_only=True):
     """One decision of a person in a list."""
 
+    subject: UUID | UnsetType = UNSET
+    """Unset in the list of one person."""
     decided_at: str
     recorded_at: str | None
     purpose: str
@@ -253,18 +271,68 @@ class DecisionRow(Row, frozen=True, kw_only=True):
 
 
 class Decisions(Result, frozen=True, kw_only=True):
-    """Result: the decisions of a person, by purpose and then in order."""
+    """Result: decisions, by person, by purpose and then in order."""
 
+    problems: int | UnsetType = UNSET
+    unreadable_subjects: list[UUID] | UnsetType = UNSET
+    """Of them no decision is listed."""
     rows: list[DecisionRow]
 
 
 def _list(app: App, arguments: ListDecisions) -> Decisions:
+    if arguments.subject is not None:
+        return Decisions(rows=_decisions_of(app, arguments.subject, arguments))
+    rows: list[DecisionRow] = []
+    unread: list[UUID] = []
+    for subject in _everybody(app):
+        theirs = attempt(
+            lambda s=subject: _decisions_of(app, s, arguments),  # type: ignore[misc]
+            kind=UnitKind.PERSON,
+        )
+        if isinstance(theirs, Cause):
+            unread.append(subject)
+        else:
+            rows += [msgspec.structs.replace(row, subject=subject) for row in theirs]
+    if not unread:
+        return Decisions(rows=rows)
+    return Decisions(problems=len(unread), unreadable_subjects=unread, rows=rows)
+
+
+def _everybody(app: App) -> Iterator[UUID]:
+    after = UUID(int=0)
+    while True:
+        with app.vault.transaction() as records:
+            page = records.subjects.search(SubjectFilter(), after=after, limit=_PAGE)
+        yield from (one.subject for one in page)
+        if len(page) < _PAGE:
+            return
+        after = page[-1].subject
+
+
+def _decisions_of(app: App, subject: UUID, arguments: ListDecisions) -> list[DecisionRow]:
     with app.vault.transaction() as records:
-        records.subjects.data_key(arguments.subject)
-        names = records.decisions.purposes_of(arguments.subject)
-        found = [d for name in names for d in records.decisions.chain(arguments.subject, name)]
-        recorded_at = records.decisions.recorded_at(arguments.subject)
-    return Decisions(rows=[_row(one, recorded_at.get(one.decision)) for one in found])
+        records.subjects.data_key(subject)
+        names = records.decisions.purposes_of(subject)
+        chains = [records.decisions.chain(subject, name) for name in names]
+        recorded_at = records.decisions.recorded_at(subject)
+    if arguments.latest or arguments.ends_within is not None:
+        chains = [chain[-1:] for chain in chains]
+    at = now()
+    return [
+        _row(one, recorded_at.get(one.decision))
+        for chain in chains
+        for one in chain
+        if _is_asked(one, arguments, at=at)
+    ]
+
+
+def _is_asked(one: Decision, arguments: ListDecisions, *, at: dt.datetime) -> bool:
+    within = arguments.ends_within
+    return (
+        arguments.purpose in (None, one.purpose)
+        and arguments.state in (None, one.state)
+        and (within is None or (one.valid_to is not None and at <= one.valid_to <= at + within))
+    )
 
 
 def _row(one: Decision, recorded_at: dt.datetime | None) -> DecisionRow:
@@ -320,7 +388,8 @@ bound to the person at the gateway measures for the purpose; nothing is unbound.
     ),
     Command(
         name="decision list",
-        help="List the decisions of a person, in their order",
+        help="List the decisions of a person or of everybody, in their order",
+        example="decision list --state accepted --ends-within 30d",
         arguments=ListDecisions,
         result=Decisions,
         run=_list,

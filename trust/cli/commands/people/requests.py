@@ -19,7 +19,7 @@ from trust.cli.format import format_second
 from trust.composition import App, now
 from trust.decisions.reminders import KIND, SHOWN_BEFORE, Reminder, reminder
 from trust.domain import due_dates
-from trust.domain.due_dates import RequestKind, RequestOutcome, RightsRequest
+from trust.domain.due_dates import RequestKind, RequestOutcome, RightsRequest, Urgency
 from trust.domain.units import Cause, UnitKind
 from trust.errors import Refused
 from trust.vault.isolation import attempt
@@ -65,6 +65,9 @@ class ListRequests(Arguments, frozen=True, kw_only=True):
     """Arguments: which requests to list."""
 
     all: Annotated[bool, Option(help="closed requests and later reminders too")] = False
+    overdue: Annotated[bool, Option(help="only those whose answer is overdue")] = False
+    kind: Annotated[RequestKind | None, Option(help="only those of this kind")] = None
+    subject: Annotated[UUID | None, Option(help="only those of this person", metavar="ID")] = None
 
 
 class RequestRow(Row, frozen=True, kw_only=True):
@@ -121,6 +124,7 @@ def _list(app: App, arguments: ListRequests) -> Requests:
         for one in coming
         if one.due_at <= last or arguments.all
     ]
+    rows = [one for one in rows if _is_asked(one, arguments)]
     if not unread and not at_fault:
         return Requests(rows=rows)
     return Requests(
@@ -128,6 +132,14 @@ def _list(app: App, arguments: ListRequests) -> Requests:
         problems=len(unread) + len(at_fault),
         unreadable_requests=unread,
         unreadable_subjects=at_fault,
+    )
+
+
+def _is_asked(row: RequestRow, arguments: ListRequests) -> bool:
+    return (
+        (not arguments.overdue or row.urgency == Urgency.OVERDUE)
+        and arguments.kind in (None, row.kind)
+        and arguments.subject in (None, row.subject)
     )
 
 
@@ -235,6 +247,7 @@ COMMANDS: Final = (
     Command(
         name="request list",
         help="List the requests that are open, the earliest due date first",
+        example="request list --overdue --kind access",
         details="People who soon reach the age to decide for themselves are listed as reminders.",
         arguments=ListRequests,
         result=Requests,

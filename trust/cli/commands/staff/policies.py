@@ -15,12 +15,15 @@ from trust.cli.command import (
     Result,
     Row,
 )
+from trust.cli.format import format_second
 from trust.composition import App
 from trust.consent.policy_review import PolicyComparison
 from trust.domain.approval import APPROVALS
 from trust.domain.policy_file import MAX_FILE_BYTES
-from trust.errors import PolicyError
+from trust.domain.purposes import Allowed, Article6, Article9, parse_reference
+from trust.errors import NotFound, PolicyError
 from trust.reidentification.reidentification import load_key
+from wire.quantities import BY_NAME
 
 
 def _read(path: Path) -> File:
@@ -146,7 +149,149 @@ def _sentences(looked: PolicyComparison) -> list[str]:
     return [one.sentence for one in looked.widens]
 
 
+class ListPolicies(Arguments, frozen=True, kw_only=True):
+    """Arguments: which policies to list."""
+
+    purpose: Annotated[
+        str | None, Option(help="only the versions of this purpose", metavar="NAME")
+    ] = None
+    newest: Annotated[bool, Option(help="only the newest version of each purpose")] = False
+
+
+class PolicyRow(Row, frozen=True, kw_only=True):
+    """A version of a purpose."""
+
+    purpose: str
+    newest: bool
+    loaded_at: str
+    art6: Article6
+    art9: Article9
+    quantities: list[str]
+    raw_days: int
+    aggregate_days: int
+
+
+class Policies(Result, frozen=True, kw_only=True):
+    """Result: the versions that were loaded, by name and number."""
+
+    rows: list[PolicyRow]
+
+
+def _list(app: App, arguments: ListPolicies) -> Policies:
+    rows = []
+    with app.vault.transaction() as records:
+        found = [records.purposes.get(*one) for one in records.purposes.references()]
+        newest = {one.name: one.version for one in sorted(found, key=lambda one: one.version)}
+        for one in found:
+            is_newest = newest[one.name] == one.version
+            if arguments.purpose not in (None, one.name) or (arguments.newest and not is_newest):
+                continue
+            rows.append(
+                PolicyRow(
+                    purpose=one.reference,
+                    newest=is_newest,
+                    loaded_at=format_second(records.purposes.loaded_at(one.name, one.version)),
+                    art6=one.art6,
+                    art9=one.art9,
+                    quantities=sorted(one.quantities),
+                    raw_days=one.retention.raw_days,
+                    aggregate_days=one.retention.aggregate_days,
+                )
+            )
+    return Policies(rows=rows)
+
+
+class ShowPolicy(Arguments, frozen=True, kw_only=True):
+    """A version of a purpose."""
+
+    purpose: Annotated[
+        str,
+        Option(
+            help="the purpose; without a version the newest one", metavar="NAME[@VERSION]",
+            is_positional=True,
+        ),
+    ]  # fmt: skip
+
+
+class QuantityRow(Row, frozen=True, kw_only=True):
+    """The finest detail of one quantity that a purpose needs."""
+
+    quantity: str
+    step: str
+    interval_s: float
+    time_step_s: float
+    aggregate: str
+
+
+class PolicyShown(Result, frozen=True, kw_only=True):
+    """Result: a version of a purpose, as it was signed."""
+
+    purpose: str
+    loaded_at: str
+    art6: Article6
+    art9: Article9
+    needs_consent: bool
+    recipients: list[str]
+    deny: list[str]
+    raw_days: int
+    aggregate_days: int
+    texts: dict[str, str]
+    """The SHA-256 of the text shown to people, by locale."""
+    rows: list[QuantityRow]
+
+
+def _show(app: App, arguments: ShowPolicy) -> PolicyShown:
+    name, _, _version = arguments.purpose.partition("@")
+    with app.vault.transaction() as records:
+        versions = records.purposes.versions(name)
+        reference = parse_reference(arguments.purpose)
+        if not versions or ("@" in arguments.purpose and reference is None):
+            raise NotFound("purpose", "See `vitalveil trust policy list`.")
+        one = records.purposes.get(name, versions[0] if reference is None else reference[1])
+        loaded_at = records.purposes.loaded_at(one.name, one.version)
+    return PolicyShown(
+        purpose=one.reference,
+        loaded_at=format_second(loaded_at),
+        art6=one.art6,
+        art9=one.art9,
+        needs_consent=one.needs_consent,
+        recipients=one.recipients,
+        deny=one.deny,
+        raw_days=one.retention.raw_days,
+        aggregate_days=one.retention.aggregate_days,
+        texts=one.texts_by_locale,
+        rows=[_quantity(name, allowed) for name, allowed in sorted(one.quantities.items())],
+    )
+
+
+def _quantity(name: str, allowed: Allowed) -> QuantityRow:
+    known = BY_NAME[name]
+    return QuantityRow(
+        quantity=name,
+        step=f"{allowed.step / known.per_unit:g} {known.unit}",
+        interval_s=allowed.interval_ms / 1000,
+        time_step_s=allowed.time_step_ms / 1000,
+        aggregate=allowed.aggregate.name.lower(),
+    )
+
+
 COMMANDS: Final = (
+    Command(
+        name="policy list",
+        help="List the versions of purposes that were loaded",
+        example="policy list --newest",
+        arguments=ListPolicies,
+        result=Policies,
+        run=_list,
+    ),
+    Command(
+        name="policy show",
+        help="Show what a version of a purpose measures, for whom and how long",
+        example="policy show home-monitoring@1",
+        arguments=ShowPolicy,
+        result=PolicyShown,
+        run=_show,
+    ),
     Command(
         name="policy check",
         help="Tell in words what a policy file would widen; nothing is changed",
