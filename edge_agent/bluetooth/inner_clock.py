@@ -19,6 +19,8 @@ _MINUTE_MS: Final = 60_000
 _WORTH_MS: Final = 60 * _MINUTE_MS
 _AGREES_MS: Final = 5 * _MINUTE_MS
 """How far an inner clock may have gone wrong since the last contact, in ms."""
+_OLDEST_MS: Final = 400 * 24 * 60 * _MINUTE_MS
+"""How old the newest record may be, in ms. A clock that was reset shows another year."""
 
 
 class Contact(msgspec.Struct, frozen=True, array_like=True):
@@ -87,8 +89,8 @@ def decide(
         if base_ms is None:
             return False
         at_ms = base_ms - ahead_ms
-        is_after = not is_new or at_ms >= before.at_ms - _AGREES_MS
-        return is_after and at_ms <= now_ms + _AGREES_MS
+        earliest_ms = before.at_ms - _AGREES_MS if is_new else now_ms - _OLDEST_MS
+        return earliest_ms <= at_ms <= now_ms + _AGREES_MS
 
     if is_possible(before.ahead_ms):
         return Decided(before.ahead_ms, ClockVerdict.MOVED, is_uncertain=False)

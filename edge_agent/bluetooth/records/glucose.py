@@ -62,6 +62,11 @@ def stamp_of(measurement: GlucoseMeasurement) -> int:
     return zlib.crc32(date_time.encode(measurement.base_time)) & 0xFFFF
 
 
+def _is_same(measurement: GlucoseMeasurement, known: RecordCursor) -> bool:
+    # Not by the sequence alone: a meter whose memory was cleared counts from 1 again.
+    return (measurement.sequence, stamp_of(measurement)) == (known.sequence, known.stamp)
+
+
 class GlucoseMeterSession:
     """
     One connection to a glucose meter.
@@ -123,7 +128,7 @@ class GlucoseMeterSession:
             self._newest,
             shown_ahead_ms=shown_ms,
             before=sink.clocks.recall(sink.sensor),
-            is_new=known is not None and self._newest.sequence > known.sequence,
+            is_new=known is not None and not _is_same(self._newest, known),
             now_ms=now_ms,
         )
         sink.metrics.read_clock(decided.verdict)

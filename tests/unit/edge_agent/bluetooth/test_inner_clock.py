@@ -89,6 +89,25 @@ def test_an_inner_clock_golden(
     assert (found.verdict, found.ahead_ms, found.is_uncertain) == (verdict, ahead, doubt)
 
 
+@pytest.mark.parametrize(
+    ("newest", "shown", "verdict"),
+    [
+        pytest.param(
+            record(2010, 1, 1, 7, 0), ms(2010, 1, 1, 20, 0) - NOW, ClockVerdict.RESET, id="reset"
+        ),
+        pytest.param(record(2026, 10, 2, 7, 0), -HOUR, ClockVerdict.MOVED, id="moved"),
+    ],
+)
+def test_an_old_record_tells_less(
+    newest: GlucoseMeasurement, shown: int, verdict: ClockVerdict
+) -> None:
+    """A record that may be from before the last contact is not years old."""
+    found = decide(newest, shown_ahead_ms=shown, before=LAST, is_new=False, now_ms=NOW)
+
+    assert found.verdict is verdict
+    assert not found.is_uncertain
+
+
 def test_a_meter_is_remembered_over_a_restart(tmp_path: Path) -> None:
     """The file names no sensor; a damaged or missing one is the first contact again."""
     clocks = FileClocks(tmp_path, tag=lambda label: label[::-1][:9])
