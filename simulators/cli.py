@@ -126,10 +126,11 @@ def _list(source: Path | None, arguments: argparse.Namespace) -> int:
         print("There are no recordings. Name their file or folder with --source.", file=sys.stderr)
         return 1
     found = listing.listing_of(source, answers_of(arguments))
-    if not found.files:
+    has_any = any(entry.readings for entry in found.files)
+    if not has_any:
         print(f"No file at {source} could be read.", file=sys.stderr)
     _say(found if arguments.json else None, listing.lines_of(found))
-    return 0 if found.files else 1
+    return 0 if has_any else 1
 
 
 def _play(source: Path | None, arguments: argparse.Namespace) -> int:

@@ -153,3 +153,14 @@ def test_list_says_why_a_file_is_refused(
         "passed_over": [{"path": "open.csv", "reason": "date_order_not_said", "line": 3}],
     }
     assert (entry["date_order"], entry["zone"]) == ("day-first", "Europe/Berlin")
+
+
+def test_file_of_refused_readings_alone_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is known and has no usable reading is listed, and nothing was read."""
+    (tmp_path / "a.csv").write_bytes(b"epoch_s,hr_bpm,rr_ms\nx,60,1000\n")
+    assert main(["replay", "--source", str(tmp_path), "--list", "--json"]) == 1
+
+    [entry] = json.loads(capsys.readouterr().out)["files"]
+    assert (entry["readings"], entry["refused"]) == (0, {"bad_time": 1})
