@@ -4,6 +4,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.fixtures.vault import Office, Refusal
@@ -139,3 +140,22 @@ def test_sensors_are_not_published_as_people(office: Office, gateway: tuple[str,
     assert office.telemetry.fetch(published) == [(True,)]
 
     assert office.telemetry.fetch("SELECT in_force, withdrawn FROM vv.ops_permissions") == [(0, 0)]
+
+
+def test_an_upgrade_gives_handles_their_sources(office: Office, gateway: tuple[str, Path]) -> None:
+    """
+    A permission that an earlier release wrote gets its source with the next lease, without a
+    pause of ingest, and is the same permission.
+    """
+    agent, _ = gateway
+    handle = office.accept(office.add_subject(), agent)["handle"]
+    source = office.telemetry.fetch(_PERMITTED)[0][1]
+    with psycopg.connect(office.telemetry.dsn()) as connection:
+        epoch = connection.execute("SELECT vv.next_epoch()").fetchone()
+        connection.execute("UPDATE vv.permissions SET source = 0, changed_epoch = %s", epoch)
+
+    with psycopg.connect(office.telemetry.dsn()) as flush:
+        flush.execute("SELECT vv.hold_permissions()")
+        office.app.reconciler.reconcile([agent], renew=True)
+
+    assert office.telemetry.fetch(_PERMITTED) == [(handle, source, None)]

@@ -36,10 +36,11 @@ SELECT
     OR EXISTS (
         SELECT FROM wanted w JOIN vv.permissions p USING (handle, quantity)
         WHERE p.withdrawn_at IS NULL
+          -- Another number of the source takes nothing away: it comes with an upgrade.
           AND (p.series_id, p.valid_from, p.valid_to, p.step, p.interval_ms, p.time_step_ms,
-               p.source, p.measured_to)
+               p.measured_to)
               IS DISTINCT FROM (w.series_id, w.valid_from, w.valid_to, w.step, w.interval_ms,
-                                w.time_step_ms, w.source, w.measured_to)),
+                                w.time_step_ms, w.measured_to)),
     EXISTS (
         SELECT FROM vv.permissions p
         WHERE p.agent = ANY(%(agents)s)
