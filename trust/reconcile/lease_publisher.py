@@ -35,8 +35,6 @@ _GROUP: Final = 100
 """How many agents are reconciled in one transaction; ingest waits that long."""
 _ROUND_S: Final = 1.0
 _MAX_BACK_OFF_S: Final = 15.0
-_STEADY_S: Final = 2.0
-"""After a connection that lasted longer, the back-off begins again."""
 _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 0.4
 CLEARING: Final = "clear-telemetry"
@@ -110,18 +108,14 @@ class LeasePublisher:
     async def _work_for_ever(self) -> None:
         failures = 0
         while True:
-            connected_at: float | None = None
             try:
                 async with listen(self._listen_to) as listener:
                     self._metrics.connected.labels("vault").set(1)
                     await _wait_to_be_publisher(listener)
                     async with self._broker.connect() as channel:
-                        connected_at = self._clock()
+                        failures = 0
                         await self._serve(listener, channel)
             except Unavailable as exc:
-                # A connection that ends at once is a failure like one that is refused.
-                if connected_at is not None and self._clock() - connected_at > _STEADY_S:
-                    failures = 0
                 failures += 1
                 self._count_failure(exc)
             finally:
