@@ -3,10 +3,9 @@
 import argparse
 import os
 import sys
-import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -32,7 +31,7 @@ from edge_agent.metrics import Metrics as AgentMetrics
 from ingest.config import Settings as IngestSettings
 from runtime import supported
 from runtime.certificates import Certificates
-from runtime.settings import environment_names
+from runtime.settings import Setting, described
 from trust.config import Settings as TrustSettings
 from wire.quantities import all_quantities
 
@@ -129,37 +128,33 @@ def _configuration() -> str:
         ("trust", TrustSettings),
     ]
     for program, kind in kinds:
-        lines += ["", f"## {program}", "", "| key | environment | default |", "|---|---|---|"]
-        defaults = dict(_defaults(kind))
-        for key, name in environment_names(kind, program=program).items():
-            lines.append(f"| `{key}` | `{name}` | {defaults[key]} |")
+        lines += [
+            "",
+            f"## {program}",
+            "",
+            "| key | description | unit | permitted | default | example | environment |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        lines += [_setting(one) for one in described(kind, program=program)]
     return "\n".join(lines) + "\n"
 
 
-def _defaults(kind: type[msgspec.Struct], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for field in msgspec.structs.fields(kind):
-        section = _section(field.type)
-        if section is not None:
-            yield from _defaults(section, f"{prefix}{field.name}.")
-        elif field.required:
-            yield prefix + field.name, "*required*"
-        else:
-            yield prefix + field.name, f"`{_default(field)}`"
-
-
-def _default(field: msgspec.structs.FieldInfo) -> Any:
-    value = field.default
-    if value is msgspec.NODEFAULT:
-        made: Callable[[], Any] = typing.cast(Callable[[], Any], field.default_factory)
-        value = made()
-    return "unset" if value is None else value
-
-
-def _section(annotation: Any) -> type[msgspec.Struct] | None:
-    for candidate in (annotation, *typing.get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
-            return candidate
-    return None
+def _setting(one: Setting) -> str:
+    default = f"`{one.default}`" if one.default else "unset"
+    if one.is_required:
+        default = "*required*"
+        if one.optional_section:
+            default += f" in `[{one.optional_section}]`, which is optional"
+    cells = (
+        f"`{one.key}`",
+        one.description.replace("|", "\\|"),
+        one.unit,
+        one.permitted,
+        default,
+        f"`{one.example}`" if one.example else "",
+        f"`{one.environment}`",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 _COMMANDS: Final[dict[str, Callable[[], argparse.ArgumentParser]]] = {

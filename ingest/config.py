@@ -27,9 +27,9 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The X25519 private keys of ingest, in PEM files of mode 0600."""
 
     private_key_file: Path
-    """The present key."""
+    """The present private key, as `/etc/vitalveil/ingest.key`."""
     previous_key_file: Path | None = None
-    """The key before, during a rotation: some agents still seal their envelopes to it."""
+    """The private key before, during a rotation, as `/etc/vitalveil/ingest-previous.key`."""
 
 
 class ReceiptSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,13 +6,18 @@ Each option is a TOML key and an environment variable: `broker.host` of ingest i
 refused, so that a typing mistake never silently leaves a default. Secrets come only from files.
 """
 
+import ast
 import difflib
+import inspect
+import itertools
+import re
+import textwrap
 import tomllib
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +28,17 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 ListenPort = Annotated[int, Meta(ge=0, le=65535, description="0 picks a free port.")]
+_EXAMPLE: Final = re.compile(r"\bas `([^`]+)`")
+_UNITS: Final = {
+    "per_s": "1/s",
+    "per_minute": "1/min",
+    "_s": "s",
+    "_bytes": "bytes",
+    "_days": "days",
+    ".port": "TCP port",
+}
+"""The unit of a number by the end of its key. Others have it in `Meta(extra={"unit": ...})`."""
+
 PositiveInt = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -31,8 +47,11 @@ class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Files of mutual TLS."""
 
     ca_file: Path
+    """The certificate of the authority, in PEM, as `/etc/vitalveil/ca.crt`."""
     certificate_file: Path
+    """The certificate of this program, in PEM, as `/etc/vitalveil/client.crt`."""
     key_file: Path
+    """The private key of it, readable by this program alone, as `/etc/vitalveil/client.key`."""
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,27 +59,60 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     tls: TlsSettings
     host: str = "127.0.0.1"
+    """The name or address of the broker, as its certificate has it."""
     port: Port = 8883
+    """The TCP port of the broker."""
     keep_alive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
+    """How often a silent connection is probed."""
 
 
 class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The address on which /metrics, /livez and /readyz are served; loopback by default."""
 
     host: str = "127.0.0.1"
+    """The address to listen on; another than loopback shows metrics to the network."""
     port: ListenPort = 0
+    """The TCP port to listen on; 0 picks a free one."""
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much is logged. The log is one JSON object on each line, on standard error."""
 
     level: typing.Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is logged."""
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A setting as the reference pages describe it."""
+
+    key: str
+    environment: str
+    description: str
+    """The text below the field in the source."""
+    unit: str
+    """The unit of a number; empty for what is no number."""
+    permitted: str
+    """The range of a number, or the values; empty for any."""
+    example: str
+    is_required: bool
+    optional_section: str
+    """The optional section that the setting is in; empty if it is in none."""
+    default: str
+    """Empty if there is none."""
 
 
 class _Leaf(msgspec.Struct, frozen=True):
     key: str
     type: Any
     required: bool
+    section: type[msgspec.Struct]
+    """The struct that has the field."""
+    optional_section: str
+
+    @property
+    def field(self) -> msgspec.structs.FieldInfo:
+        name = self.key.rpartition(".")[2]
+        return next(one for one in msgspec.structs.fields(self.section) if one.name == name)
 
 
 def load(kind: type[T], *, program: str, path: Path | None, environ: Mapping[str, str]) -> T:
@@ -114,15 +166,101 @@ def load(kind: type[T], *, program: str, path: Path | None, environ: Mapping[str
                 key=leaf.key,
                 source=str(path) if path else "the environment",
                 problem="the setting is missing",
-                remedy=f"Set it in the file, or as {prefix}{leaf.key.replace('.', '_').upper()}.",
+                remedy=f"Set it in the file, or as {prefix}{leaf.key.replace('.', '_').upper()}."
+                f" It is: {_description(leaf)}",
             )
     return _build(kind, values, sources)
 
 
 def environment_names(kind: type[msgspec.Struct], *, program: str) -> dict[str, str]:
-    """Return the environment variable of each key of *kind*, for the reference pages."""
+    """Return the environment variable of each key of *kind*."""
+    return {one.key: one.environment for one in described(kind, program=program)}
+
+
+def described(kind: type[msgspec.Struct], *, program: str) -> list[Setting]:
+    """Return every setting of *kind*, for the reference pages."""
     prefix = f"VITALVEIL_{program.upper()}_"
-    return {leaf.key: prefix + leaf.key.replace(".", "_").upper() for leaf in _leaves(kind)}
+    return [_described(leaf, prefix) for leaf in _leaves(kind)]
+
+
+def _described(leaf: _Leaf, prefix: str) -> Setting:
+    description = _description(leaf)
+    default = "" if leaf.required else _text(_default(leaf.field))
+    shown = _EXAMPLE.search(description)
+    return Setting(
+        key=leaf.key,
+        environment=prefix + leaf.key.replace(".", "_").upper(),
+        description=description,
+        unit=_unit(leaf),
+        permitted=_permitted(leaf.type),
+        example=default if shown is None else shown.group(1),
+        is_required=leaf.required,
+        optional_section=leaf.optional_section,
+        default=default,
+    )
+
+
+def _description(leaf: _Leaf) -> str:
+    """Return the text below the field in the source; empty without one, or without the source."""
+    try:
+        source = textwrap.dedent(inspect.getsource(leaf.section))
+    except OSError:
+        return ""
+    body = typing.cast("ast.ClassDef", ast.parse(source).body[0]).body
+    name = leaf.key.rpartition(".")[2]
+    for field, below in itertools.pairwise(body):
+        match field, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=found)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ) if found == name:
+                return " ".join(text.split())
+    return ""
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    made = field.default_factory
+    return field.default if made is msgspec.NODEFAULT else made()
+
+
+def _text(value: Any) -> str:
+    """Return *value* as TOML has it; empty for what is unset or empty."""
+    if value is None or value == [] or value == {}:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
+
+
+def _metas(kind: Any) -> list[Meta]:
+    return [one for one in getattr(kind, "__metadata__", ()) if isinstance(one, Meta)]
+
+
+def _unit(leaf: _Leaf) -> str:
+    for meta in _metas(leaf.type):
+        if meta.extra is not None:
+            return str(meta.extra["unit"])
+    kind = _plain(leaf.type)
+    if kind not in (int, float):
+        return ""
+    near = (unit for end, unit in _UNITS.items() if leaf.key.endswith(end))
+    return next(near, "number" if kind is int else "fraction")
+
+
+def _plain(kind: Any) -> Any:
+    """Return *kind* without its annotations."""
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind
+
+
+def _permitted(kind: Any) -> str:
+    if typing.get_origin(kind) is typing.Literal:
+        return ", ".join(f"`{one}`" for one in typing.get_args(kind))
+    words = []
+    for meta in _metas(kind):
+        for sign, bound in (("≥", meta.ge), (">", meta.gt), ("≤", meta.le), ("<", meta.lt)):
+            if bound is not None:
+                words.append(f"{sign} {bound:_}")
+    return ", ".join(words)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -154,13 +292,17 @@ def _struct_of(annotation: Any) -> tuple[type[msgspec.Struct] | None, bool]:
     return None, False
 
 
-def _leaves(kind: type[msgspec.Struct], prefix: str = "") -> Iterator[_Leaf]:
+def _leaves(
+    kind: type[msgspec.Struct], prefix: str = "", optional_section: str = ""
+) -> Iterator[_Leaf]:
     for field in msgspec.structs.fields(kind):
-        section, _ = _struct_of(field.type)
-        if section is not None:
-            yield from _leaves(section, f"{prefix}{field.name}.")
-        else:
-            yield _Leaf(prefix + field.name, field.type, field.required)
+        section, may_be_none = _struct_of(field.type)
+        if section is None:
+            yield _Leaf(prefix + field.name, field.type, field.required, kind, optional_section)
+            continue
+        name = prefix + field.name
+        around = name if may_be_none else optional_section
+        yield from _leaves(section, f"{name}.", around)
 
 
 def _section_is_wanted(
@@ -205,6 +347,11 @@ def _problem(exc: msgspec.ValidationError) -> str:
 
 
 def _remedy(leaf: _Leaf) -> str:
+    meaning = _description(leaf)
+    return _expected(leaf) + (f" It is: {meaning}" if meaning else "")
+
+
+def _expected(leaf: _Leaf) -> str:
     if typing.get_origin(leaf.type) is typing.Literal:
         return f"Use one of: {', '.join(map(str, typing.get_args(leaf.type)))}."
     return "Set a value of the expected type."

@@ -8,25 +8,30 @@ from msgspec import Meta
 
 from runtime.settings import BrokerSettings, HttpSettings, LogSettings, Port, Seconds
 
+_YEARS = {"unit": "years"}
+
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The address of a database, for the role `vv_trust` unless the section says otherwise."""
 
     dsn: str
-    """The connection string, without a password."""
+    """The connection string, without a password, as `host=db dbname=vault user=vv_trust`."""
     password_file: Path | None = None
+    """The file with the password, as `/etc/vitalveil/vault.password`."""
 
 
 class KeysSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The folder of the keys: never store it together with backups of the vault."""
 
     folder: Path
+    """The folder that `trust init` filled, as `/etc/vitalveil/keys`."""
 
 
 class LeaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long an agent may measure without a new lease from trust."""
 
     ttl_s: Annotated[float, Meta(ge=1, le=30 * 86400)] = 86400.0
+    """How long a gateway may measure without hearing of trust."""
     refresh_at: Annotated[float, Meta(gt=0, lt=1)] = 0.5
     """The fraction of its life after which a lease is renewed."""
     keep_days: Annotated[int, Meta(ge=1, le=4000)] = 60
@@ -39,40 +44,55 @@ class CertificateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """How long certificates are valid, and the file that gives the broker the revocation list."""
 
     agent_days: Annotated[int, Meta(ge=1, le=3650)] = 365
+    """How long the certificate of a gateway is valid."""
     service_days: Annotated[int, Meta(ge=1, le=3650)] = 825
+    """How long a certificate of broker, ingest or trust is valid."""
     ca_days: Annotated[int, Meta(ge=1, le=7300)] = 3650
+    """How long the certificate of the authority is valid."""
     crl_days: Annotated[int, Meta(ge=1, le=3650)] = 365
+    """How long a revocation list is valid; the daemon writes a new one before."""
     crl_file: Path | None = None
+    """The revocation list that the broker reads, as `/etc/mosquitto/ca.crl`."""
     reload_command: list[str] = []
-    """Trust runs this command without a shell after it wrote a new list: the broker reloads it."""
+    """
+    The command that makes the broker read a new list, run without a shell, as
+    `["systemctl", "reload", "mosquitto"]`.
+    """
     reload_timeout_s: Seconds = 20.0
+    """How long that command may take."""
 
 
 class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The HTTPS service where gateways enrol."""
 
     certificate_file: Path
+    """The certificate of the service, in PEM, as `/etc/vitalveil/serve.crt`."""
     key_file: Path
+    """The private key of it, as `/etc/vitalveil/serve.key`."""
     ca_file: Path
-    """The authority that signs the certificates with which gateways ask for a renewal."""
+    """The authority of the certificates of gateways, as `/etc/vitalveil/ca.crt`."""
     ingest_key_file: Path
-    """ingest.pub, the public key to which gateways seal their envelopes."""
+    """The public key to which gateways seal envelopes, as `/etc/vitalveil/ingest.pub`."""
     host: str = "127.0.0.1"
+    """The address to listen on, which gateways reach."""
     port: Port = 8443
+    """The TCP port to listen on."""
     burst: Annotated[int, Meta(ge=1, le=1000)] = 10
     """How many attempts one network address may make at once."""
     per_minute: Annotated[float, Meta(gt=0, le=1000)] = 6.0
+    """How many attempts one network address may make in the long run."""
     http: HttpSettings = HttpSettings()
 
 
 class ConsentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ages of consent, in years. The defaults are those of France; ask your DPO."""
 
-    alone_from: Annotated[int, Meta(ge=13, le=18)] = 15
+    alone_from: Annotated[int, Meta(ge=13, le=18, extra=_YEARS)] = 15
     """Below this age a minor decides together with a guardian."""
-    joint_from: Annotated[int, Meta(ge=0, le=18)] = 7
+    joint_from: Annotated[int, Meta(ge=0, le=18, extra=_YEARS)] = 7
     """Below this age a guardian decides alone: a small child cannot be asked."""
-    majority: Annotated[int, Meta(ge=16, le=21)] = 18
+    majority: Annotated[int, Meta(ge=16, le=21, extra=_YEARS)] = 18
+    """From this age a person has no guardian."""
 
 
 class RepairSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,7 +113,7 @@ class ErasureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     telemetry: DatabaseSettings
     vault: DatabaseSettings
     ledger_file: Path | None = None
-    """The copy of the erasure ledger, outside both databases: no restore resets the file."""
+    """The copy of the ledger, outside both databases, as `/var/lib/vitalveil/erasures.ledger`."""
     wal_days: Annotated[int, Meta(ge=0, le=3650)] = 7
     """Days after which the write-ahead log, archives and replicas hold no erased row."""
     backup_days: Annotated[int, Meta(ge=0, le=3650)] = 35
@@ -111,23 +131,23 @@ class NoticeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     controller: str | None = None
-    """The name of the organisation as people know it; by default the setting `controller`."""
+    """The organisation as people know it, as `Example Hospital`; by default `controller`."""
     contact: str | None = None
-    """How people reach the organisation: address, e-mail, telephone."""
+    """How people reach the organisation, as `1 Example Street, +33 1 00 00 00 00`."""
     dpo: str | None = None
-    """How people reach the data protection officer."""
+    """How people reach the data protection officer, as `dpo@hospital.example`."""
     authority: str | None = None
-    """The supervisory authority that people can complain to, for France the CNIL."""
+    """The supervisory authority that people can complain to, as `CNIL, www.cnil.fr`."""
     sources: str | None = None
-    """Where the personal details come from."""
+    """Where the personal details come from, as `From you, when you registered.`"""
     transfers: str | None = None
-    """Transfers of data outside the EU with their safeguards, or that there are none."""
+    """Transfers outside the EU with their safeguards, as `There are none.`"""
     automated_decisions: str | None = None
-    """Decisions that programs make about people with the data, or that there are none."""
+    """Decisions that programs make about people with the data, as `There are none.`"""
     purposes: dict[str, str] = {}
-    """What each purpose is for, by its name without a version."""
+    """What each purpose is for, by its name, as `home-monitoring = "Your care at home"`."""
     recipients: dict[str, str] = {}
-    """Who each recipient is, by the name that policies have for it."""
+    """Who each recipient is, by its name in policies, as `ward = "The nurses of ward 3"`."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +157,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     telemetry: DatabaseSettings
     keys: KeysSettings
     controller: Annotated[str, Meta(min_length=1, max_length=200)]
-    """The organisation that answers for the processing. Never change: pseudonyms depend on it."""
+    """
+    The organisation that answers for the processing, as `Example Hospital`. Never change it:
+    pseudonyms depend on it.
+    """
     broker: BrokerSettings | None = None
     lease: LeaseSettings = LeaseSettings()
     certificates: CertificateSettings = CertificateSettings()

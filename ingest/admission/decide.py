@@ -27,9 +27,9 @@ class ClockRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far from its arrival an observation may have been measured."""
 
     max_ahead_s: float = 5.0
-    """How long after its arrival, because the clock of a gateway may be ahead."""
+    """How long after its arrival an observation may be dated: the clock may be ahead."""
     max_age_days: float = 30.0
-    """How long before its arrival."""
+    """How long before its arrival an observation may have been measured."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.max_ahead_s <= 86_400 and 0 < self.max_age_days <= 3650):

@@ -26,11 +26,11 @@ class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     dsn: Annotated[str, Meta(min_length=1)]
     """
-    Connection string of libpq without the password, for instance
+    Connection string of libpq without the password, as
     `host=db dbname=vv_telemetry user=vv_ingest`.
     """
     password_file: Path | None = None
-    """File that holds the password."""
+    """File that holds the password, as `/etc/vitalveil/database.password`."""
 
     def __post_init__(self) -> None:
         try:
