@@ -2,7 +2,7 @@
 A person with a dashboard's role can stop neither readings nor a withdrawal nor an erasure.
 
 Sessions of `vv_grafana` and `vv_reader` hold locks and snapshots and use resources as far as their
-rights allow (`tests/support/attackers.py`), while the whole system works.
+rights allow (`tests/support/databases/attackers.py`), while the whole system works.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from simulators.stack.trust_shell import TrustCommandFailed
 from tests.fixtures.database import Database
 from tests.fixtures.system import PURPOSE, Flow, Scene
 from tests.fixtures.vault import settings_of
-from tests.support.attackers import BURNING, HOLDING, Attack, Attackers
+from tests.support.databases.attackers import BURNING, HOLDING, Attack, Attackers
 from trust.metrics import Metrics
 from trust.telemetry.session_limits import SessionLimits
 

@@ -16,11 +16,11 @@ import pytest
 from psycopg import IsolationLevel
 
 from simulators.stack.postgres import Postgres
-from tests.acceptance.test_erasure import Ward, at
 from tests.fixtures.database import create_database
 from tests.fixtures.vault import Refusal, create_vault, make_office
-from tests.support import servers
-from tests.support.residue import checkpoint, found_in, names_of, rows_of
+from tests.support.databases import servers
+from tests.support.databases.residue import checkpoint, found_in, names_of, rows_of
+from tests.support.ward import Ward, at
 from trust.erasure.horizon import Horizon, SnapshotHolder
 
 # Every file of a server is searched, while at most three other test files run.

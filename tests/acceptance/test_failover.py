@@ -14,8 +14,8 @@ from simulators.stack.postgres import Postgres
 from simulators.stack.system import System, system
 from tests.fixtures.database import programs
 from tests.fixtures.system import Flow, prepare
-from tests.support import servers
-from tests.support.losses import MOMENT, PAGE, Losses, stop_programs
+from tests.support.databases import servers
+from tests.support.databases.losses import MOMENT, PAGE, Losses, stop_programs
 from tests.support.operator_shell import Operator, after_a_restore, commands
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]

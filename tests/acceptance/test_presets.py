@@ -17,7 +17,7 @@ from simulators.stack.postgres import Postgres
 from tests.acceptance.test_withdrawal_race import Race
 from tests.fixtures.database import Database, create_database
 from tests.fixtures.vault import Office, Refusal, create_vault, make_office, measured
-from tests.support.presets import REFUSED, REPAIRED, preset
+from tests.support.databases.presets import REFUSED, REPAIRED, preset
 from trust.composition import App
 
 pytestmark = [pytest.mark.database, pytest.mark.slow]

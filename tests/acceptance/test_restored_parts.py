@@ -10,12 +10,12 @@ import psycopg
 import pytest
 
 from simulators.stack.postgres import Postgres
-from tests.acceptance.test_erasure import OTHER, Ward, at, may_store
 from tests.acceptance.test_erasure_snapshots import transaction
 from tests.fixtures.database import create_database
-from tests.fixtures.vault import Office, Refusal, create_vault, make_office
-from tests.support import servers
-from tests.support.residue import checkpoint, found_in, names_of, rows_of
+from tests.fixtures.vault import Refusal, create_vault, make_office
+from tests.support.databases import servers
+from tests.support.databases.residue import checkpoint, found_in, names_of, rows_of
+from tests.support.ward import OTHER, Ward, at, may_store
 from trust.errors import TelemetryUnavailable
 from trust.telemetry.erasure import Stores
 
@@ -359,44 +359,3 @@ def test_what_is_held_back_is_rewritten_later(ward: Ward) -> None:
 
     assert ward.office.app.verifier.run().not_rewritten == 0
     assert saved.is_on_disk() == {}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(
-            "UPDATE vv.permission_gate SET cleared_at = cleared_at + interval '1 year'",
-            id="the clock was ahead",
-        ),
-        pytest.param(
-            "UPDATE vv.permission_gate SET cleared_at = cleared_at - interval '1 microsecond'",
-            id="the clock was behind",
-        ),
-        pytest.param(
-            "CREATE TEMPORARY TABLE g AS SELECT * FROM vv.permission_gate;"
-            " TRUNCATE vv.permission_gate; INSERT INTO vv.permission_gate SELECT * FROM g",
-            id="the gate was restored into",
-        ),
-        pytest.param("TRUNCATE vv.erasures", id="the list of erasures was restored into"),
-        pytest.param(
-            "ALTER TABLE vv.erasures RENAME TO before;"
-            " CREATE TABLE vv.erasures (LIKE vv.before INCLUDING ALL);"
-            " ALTER TABLE vv.erasures OWNER TO vv_owner;"
-            " GRANT SELECT, INSERT ON vv.erasures TO vv_trust",
-            id="the list of erasures was dropped and restored",
-        ),
-    ],
-)
-def test_a_clearance_holds_for_what_it_was_given_for(office: Office, change: str) -> None:
-    """
-    A clearance holds only if server start, files and tables are equal; both an earlier and a later
-    time are rejected.
-    """
-    office.run("erase", "replay")
-    assert may_store(office.telemetry)
-
-    office.telemetry.execute(change)
-
-    assert not may_store(office.telemetry)
-    office.app.reconciler.check()
-    assert may_store(office.telemetry)

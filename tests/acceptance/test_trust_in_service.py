@@ -16,8 +16,8 @@ import pytest
 from simulators.stack.system import LocalAgent, System
 from tests.fixtures.system import PURPOSE, Flow, Scene
 from tests.support import tokens
-from tests.support.residue import checkpoint, found_in
-from tests.support.straps import Ward, accept, load_policy, wait_for
+from tests.support.agents.straps import Ward, accept, load_policy, wait_for
+from tests.support.databases.residue import checkpoint, found_in
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 

@@ -25,7 +25,7 @@ from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from tests.bluez.sensors import STRAP, Strap
 from tests.fakes.edge_agent import agent_environ
 from tests.fixtures.bluez import Machine
-from tests.support import rebooted_agent
+from tests.support.agents import rebooted_agent
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.residue import Search, found_in
+from tests.support.databases.residue import Search, found_in
 
 _NEEDLES = {
     "handle": bytes(range(100, 116)),

@@ -17,7 +17,7 @@ from tests.fixtures.broker import broker_settings
 from tests.fixtures.ingest import World, until
 from tests.fixtures.pki import Certificates
 from tests.fixtures.vault import Office
-from tests.support.presets import preset
+from tests.support.databases.presets import preset
 from tests.support.publishing import ROOT, write_settings
 
 pytestmark = [pytest.mark.database, pytest.mark.broker, pytest.mark.slow]

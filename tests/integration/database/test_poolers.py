@@ -12,8 +12,8 @@ from ingest.storage.database import connect as connect_ingest
 from runtime.database import postgres
 from runtime.errors import SessionRefused
 from tests.fixtures.database import Database
-from tests.support.poolers import Manners, Pooler
-from tests.support.presets import REPAIRED, preset
+from tests.support.databases.poolers import Manners, Pooler
+from tests.support.databases.presets import REPAIRED, preset
 
 pytestmark = pytest.mark.database
 

@@ -11,7 +11,7 @@ import pytest
 from runtime import files
 from tests.fixtures.database import Database
 from tests.fixtures.vault import settings_of
-from tests.support.attackers import BURNING, HOLDING, Attackers
+from tests.support.databases.attackers import BURNING, HOLDING, Attackers
 from trust.errors import TelemetryUnavailable
 from trust.metrics import Metrics
 from trust.telemetry.session_limits import SessionLimits

@@ -14,8 +14,8 @@ from runtime.database.session_settings import MEANING, Limits
 from runtime.errors import SessionRefused
 from simulators.stack.postgres import Postgres
 from tests.fixtures.database import Database
-from tests.support.presets import REFUSED, REPAIRED, SCOPES, preset
-from tests.support.servers import alter
+from tests.support.databases.presets import REFUSED, REPAIRED, SCOPES, preset
+from tests.support.databases.servers import alter
 
 pytestmark = pytest.mark.database
 

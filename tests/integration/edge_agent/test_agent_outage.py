@@ -19,7 +19,7 @@ from simulators.stack.broker import Mosquitto
 from tests.fakes.edge_agent import Gateway, grant, lease
 from tests.fakes.edge_agent_doubles import IngestDouble
 from tests.fixtures.pki import Certificates
-from tests.support.hurried import CGM, METER, STRAPS, HurriedAgent
+from tests.support.agents.hurried import CGM, METER, STRAPS, HurriedAgent
 from wire.policy import Rule
 from wire.quantities import Code
 

@@ -13,7 +13,7 @@ from simulators.stack.postgres import Postgres
 from tests.fakes.ingest import block, opened
 from tests.fixtures.database import Database, create_database
 from tests.integration.ingest.test_ingest_store import never, plan_of, store_at
-from tests.support import servers
+from tests.support.databases import servers
 from tests.support.seed_permissions import Seed, sow
 
 pytestmark = [pytest.mark.database, pytest.mark.slow]

@@ -14,8 +14,8 @@ from tests.fixtures.database import Database, create_database, programs
 from tests.fixtures.ingest import Agent, heart_rate, make_world, metric, now_ms, until
 from tests.fixtures.pki import Certificates
 from tests.fixtures.vault import Office, create_vault, make_office, measured
+from tests.support.databases.servers import alter, ask
 from tests.support.seed_permissions import Seed, sow
-from tests.support.servers import alter, ask
 
 pytestmark = [pytest.mark.database, pytest.mark.broker, pytest.mark.slow]
 

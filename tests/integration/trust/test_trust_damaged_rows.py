@@ -9,9 +9,9 @@ import pytest
 from simulators.stack.postgres import Postgres
 from tests.fixtures.database import create_database, programs
 from tests.fixtures.vault import Office, Refusal, create_vault, make_office
-from tests.support.damage import damage_page, damage_value, spread_rows
+from tests.support.databases.damage import damage_page, damage_value, spread_rows
+from tests.support.databases.servers import alter
 from tests.support.poisons import set_aside, want
-from tests.support.servers import alter
 from trust.composition import App
 from trust.domain.units import Cause
 from trust.errors import Unavailable

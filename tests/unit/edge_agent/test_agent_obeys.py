@@ -14,8 +14,8 @@ from edge_agent.spool.spool import SqliteSpool
 from edge_agent.spool_writer import EVERY_S
 from edge_agent.values.measurement import Measurement
 from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE, OTHER_SENSOR, SENSOR, grant
-from tests.support.hurried import HurriedClock
-from tests.support.lone_agent import LoneAgent, opened
+from tests.support.agents.hurried import HurriedClock
+from tests.support.agents.lone_agent import LoneAgent, opened
 from wire.quantities import Code
 
 

@@ -4,8 +4,8 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 
 from runtime.database import named_sql
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.agents import Agent, Agents, ListedAgent
+from trust.vault.repository import Repository
 
 
 class PostgresAgents(Repository, Agents):

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from runtime.database import named_sql
 from trust.decisions.decisions import Decision
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.decisions import (
     Chain,
     Decisions,
@@ -15,6 +14,7 @@ from trust.vault.records.decisions import (
     sign_decision,
     verified_chain,
 )
+from trust.vault.repository import Repository
 
 
 class PostgresDecisions(Repository, Decisions):

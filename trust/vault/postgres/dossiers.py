@@ -9,7 +9,6 @@ from trust.domain.reidentify import ReidentificationRequest
 from trust.errors import NotFound, Tampered
 from trust.ports import Keys
 from trust.vault.database import Connection, Row
-from trust.vault.postgres.repository import Repository
 from trust.vault.postgres.requests import request_of
 from trust.vault.records.dossiers import (
     BoundSensors,
@@ -26,6 +25,7 @@ from trust.vault.records.dossiers import (
 from trust.vault.records.erasures import Erasure
 from trust.vault.records.handles import SealedHandle
 from trust.vault.records.subjects import Representatives, Subjects
+from trust.vault.repository import Repository
 
 
 class PostgresDossiers(Repository, Dossiers):

@@ -4,8 +4,8 @@ import datetime as dt
 
 from runtime.database import named_sql
 from trust.domain.tokens import Issued, Token
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.enrolments import Enrolments, Renewal
+from trust.vault.repository import Repository
 
 
 class PostgresEnrolments(Repository, Enrolments):

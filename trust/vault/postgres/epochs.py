@@ -1,8 +1,8 @@
 """Epochs of pseudonym keys, in PostgreSQL."""
 
 from runtime.database import named_sql
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.epochs import Epochs, KeyEpoch
+from trust.vault.repository import Repository
 
 
 class PostgresEpochs(Repository, Epochs):

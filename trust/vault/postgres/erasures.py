@@ -15,7 +15,6 @@ from trust.domain.erasure_steps import (
 from trust.errors import Conflict, NotFound, Tampered
 from trust.ports import Keys
 from trust.vault.database import Connection
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.decisions import Decisions
 from trust.vault.records.erasures import (
     Entry,
@@ -29,6 +28,7 @@ from trust.vault.records.erasures import (
     verify_step,
 )
 from trust.vault.records.subjects import Subjects
+from trust.vault.repository import Repository
 
 
 class PostgresErasures(Repository, Erasures):

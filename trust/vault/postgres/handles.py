@@ -6,7 +6,6 @@ from uuid import UUID
 
 from runtime.database import named_sql
 from trust.domain import subjects
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.handles import (
     Handle,
     Handles,
@@ -16,6 +15,7 @@ from trust.vault.records.handles import (
     open_handle,
     sealed_without_bindings,
 )
+from trust.vault.repository import Repository
 
 
 class PostgresHandles(Repository, Handles):

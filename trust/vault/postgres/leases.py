@@ -8,8 +8,8 @@ from runtime.database import named_sql
 from trust.decisions.leases import sealed_packet_bytes
 from trust.ports import SealedLease
 from trust.vault.database import Row
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.leases import Leases
+from trust.vault.repository import Repository
 
 
 class PostgresLeases(Repository, Leases):

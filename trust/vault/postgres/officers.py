@@ -6,7 +6,6 @@ from uuid import UUID
 from runtime.database import named_sql
 from trust.domain.reidentify import Known, Officer, Signed
 from trust.errors import Conflict, NotFound
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.officers import (
     Officers,
     ReidentificationAttempt,
@@ -14,6 +13,7 @@ from trust.vault.records.officers import (
     sign_officer,
     verified_officer,
 )
+from trust.vault.repository import Repository
 
 
 class PostgresOfficers(Repository, Officers):

@@ -10,7 +10,6 @@ from trust.domain.reidentify import Signed
 from trust.errors import NotFound
 from trust.ports import Keys
 from trust.vault.database import Connection
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.purposes import (
     Admissions,
     Purposes,
@@ -19,6 +18,7 @@ from trust.vault.records.purposes import (
     verified_admission,
     verified_purpose,
 )
+from trust.vault.repository import Repository
 
 
 class PostgresPurposes(Repository, Purposes):

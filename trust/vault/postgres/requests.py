@@ -9,8 +9,8 @@ from runtime.database import named_sql
 from trust.domain.due_dates import RequestKind, RequestOutcome, RightsRequest
 from trust.errors import Conflict, NotFound
 from trust.vault.database import Row
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.requests import ExportRecord, Exports, ListedExport, Requests
+from trust.vault.repository import Repository
 
 
 class PostgresRequests(Repository, Requests):

@@ -10,8 +10,8 @@ from runtime.database import named_sql
 from trust.domain.units import Cause, Failure, SetAside, Unit, UnitKind, Work, back_off
 from trust.ports import Keys
 from trust.vault.database import Connection
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.set_aside import SetAsideRegister
+from trust.vault.repository import Repository
 
 _STEPS: Final = 12
 """The wait does not grow any more after this many failures in a row."""

@@ -11,7 +11,6 @@ from trust.domain import canonical, subjects
 from trust.domain.identity.national import NationalIdentity
 from trust.domain.subjects import PersonalDetails
 from trust.errors import NotFound, Tampered
-from trust.vault.postgres.repository import Repository
 from trust.vault.records.subjects import (
     Alike,
     Representatives,
@@ -19,6 +18,7 @@ from trust.vault.records.subjects import (
     Subjects,
     SubjectSummary,
 )
+from trust.vault.repository import Repository
 
 
 class PostgresSubjects(Repository, Subjects):

@@ -12,7 +12,8 @@ import pytest
 
 from edge_agent.enrolment import client, credentials, enrol
 from tests.fixtures.vault import Office
-from tests.integration.trust.enrolment.test_trust_enrolment_service import Served, serial, tls
+from tests.integration.trust.enrolment.test_trust_enrolment_service import serial, tls
+from tests.support.enrolment_desk import Served
 from trust.enrolment import visitors
 
 pytestmark = pytest.mark.database

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.acceptance.test_erasure import Ward
 from tests.fixtures.vault import Office, Refusal
+from tests.support.ward import Ward
 
 pytestmark = pytest.mark.database
 

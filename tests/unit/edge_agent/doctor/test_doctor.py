@@ -1,11 +1,8 @@
 """The commands doctor, erase, verify and purge: their effects and their output."""
 
 import asyncio
-import contextlib
 import json
 import os
-import socket
-import threading
 import time
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from prometheus_client import CollectorRegistry, generate_latest
 
 from edge_agent import app
-from edge_agent.config import AgentSettings, SensorSettings
+from edge_agent.config import AgentSettings
 from edge_agent.doctor import checks, cli, erase
 from edge_agent.doctor.checks import Severity
 from edge_agent.enrolment import credentials
@@ -32,26 +29,10 @@ from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from edge_agent.values.receipt_faults import ReceiptFault
 from runtime import http
 from runtime.errors import ConfigError
-from runtime.settings import BrokerSettings, HttpSettings
+from runtime.settings import HttpSettings
 from runtime.tls_identity import TlsIdentity
-from simulators.stack.child import free_port
 from tests.fakes.edge_agent import HANDLE, HOUR_MS, lease, write_keys
-from tests.fixtures.pki import Certificates
 from wire import lease as wire_lease
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> AgentSettings:
-    """Return the settings of a gateway whose broker does not answer."""
-    certificates = Certificates(tmp_path / "pki")
-    keys = write_keys(tmp_path, Ed25519PrivateKey.generate(), X25519PrivateKey.generate())
-    return AgentSettings(
-        agent="0" * 16,
-        state_dir=tmp_path / "state",
-        broker=BrokerSettings(tls=certificates.client("0" * 16), port=free_port()),
-        keys=keys,
-        sensors=SensorSettings(tmp_path / "s.sock"),
-    )
 
 
 def fill(settings: AgentSettings, payload: bytes) -> None:
@@ -222,45 +203,6 @@ def test_doctor_tells_of_the_tenth_damaged_file(settings: AgentSettings) -> None
     assert "2 damaged files were set aside" in found.text
 
 
-@pytest.mark.parametrize(
-    ("is_listening", "word"),
-    [
-        pytest.param(False, "nothing listens", id="nobody"),
-        pytest.param(True, "does not speak TLS", id="no broker"),
-    ],
-)
-def test_doctor_says_what_is_wrong_with_the_broker(
-    settings: AgentSettings, is_listening: bool, word: str
-) -> None:
-    """
-    A failure to reach the broker is reported with its cause, not with the name of an
-    exception.
-    """
-    with contextlib.ExitStack() as stack:
-        if is_listening:
-            server = socket.create_server(("127.0.0.1", settings.broker.port))
-            stack.callback(server.close)
-
-            def answer() -> None:
-                connection, _ = server.accept()
-                with connection:
-                    connection.recv(1)
-                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-            threading.Thread(target=answer, daemon=True).start()
-        found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
-    assert found.verdict is checks.Severity.BAD
-    assert word in found.text
-
-
-def test_doctor_knows_a_name_that_nobody_knows(settings: AgentSettings) -> None:
-    """An unknown host name is distinguished from a host that does not answer."""
-    broker = msgspec.structs.replace(settings.broker, host="broker.invalid")
-    settings = msgspec.structs.replace(settings, broker=broker)
-    found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
-    assert "cannot be resolved" in found.text
-
-
 class _Ahead(Machine):
     """A machine whose clock is two days ahead."""
 
@@ -305,38 +247,6 @@ def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:
     findings = list(checks.examine(settings))
     assert len(findings) == 12
     assert not checks.is_well(findings)
-
-
-@pytest.mark.parametrize(
-    ("said", "severity"),
-    [
-        pytest.param("5.54", Severity.BAD, id="too old"),
-        pytest.param("5.66", Severity.OK, id="tried"),
-        pytest.param("5.82", Severity.WARNING, id="later"),
-        pytest.param("nothing that is one", Severity.WARNING, id="no version"),
-        pytest.param(None, Severity.WARNING, id="not installed"),
-    ],
-)
-def test_doctor_judges_the_version_of_bluez(
-    settings: AgentSettings,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    said: str | None,
-    severity: Severity,
-) -> None:
-    """
-    A BlueZ that is too old or above all tried versions is reported for a gateway with a
-    radio.
-    """
-    program = tmp_path / "bluetoothd"
-    if said is not None:
-        program.write_text(f"#!/bin/sh\n[ \"$1\" = --version ] && echo '{said}'\n")
-        program.chmod(0o755)
-    monkeypatch.setattr(checks, "_BLUETOOTHD", (str(tmp_path / "missing"), str(program)))
-    has_radio = msgspec.structs.replace(settings, sensors=SensorSettings(source="bluetooth"))
-    found = {one.what: one for one in checks.examine(has_radio)}
-    assert found["bluez"].verdict is severity
-    assert found["python"].text.startswith("Python 3.")
 
 
 def test_identity_follows_its_files(settings: AgentSettings) -> None:

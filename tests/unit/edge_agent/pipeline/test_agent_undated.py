@@ -15,7 +15,7 @@ from edge_agent.pipeline import undated_buffer
 from edge_agent.spool.spool import SqliteSpool
 from edge_agent.values.measurement import Measurement
 from tests.fakes.edge_agent import SENSOR, grant
-from tests.support.lone_agent import LoneAgent, opened
+from tests.support.agents.lone_agent import LoneAgent, opened
 from wire.lease import Lease
 from wire.quantities import Code
 

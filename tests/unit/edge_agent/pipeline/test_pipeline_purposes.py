@@ -6,7 +6,7 @@ from hypothesis import given
 from edge_agent.pipeline.batch_queue import BatchLimits
 from edge_agent.values.measurement import Verdict
 from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE, SENSOR, grant, lease
-from tests.unit.edge_agent.pipeline.test_pipeline import START_MS, Bench
+from tests.support.benches.pipeline import START_MS, Bench
 from wire.policy import Aggregate, Rule
 from wire.refusals import Refusal
 

@@ -12,7 +12,7 @@ from edge_agent.sources.clock import KEEP_EVERY_S, NAME, Belief, KeptClock, Mach
 from edge_agent.spool.spool import SqliteSpool
 from edge_agent.values.measurement import Measurement
 from tests.fakes.edge_agent import HOUR_MS, SENSOR, grant
-from tests.support.lone_agent import LoneAgent, Parties, opened
+from tests.support.agents.lone_agent import LoneAgent, Parties, opened
 from wire.quantities import Code
 
 TODAY_MS: Final = 1_767_225_600_000

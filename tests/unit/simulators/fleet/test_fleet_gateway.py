@@ -2,99 +2,16 @@
 
 import mqtt5
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from simulators.fleet.errors import LinkEnded
-from simulators.fleet.gateway.gateway import Gateway
-from simulators.fleet.gateway.memory_spool import WINDOW
-from simulators.fleet.gateway.tracks import ValueTrack
 from simulators.fleet.scenario.plan import Act
-from tests.fakes.fleet import FOREIGN_HANDLE, FOREIGN_TOPIC, Bench, MemoryBroker
-from wire import agreement, topics
-from wire import lease as wire_lease
-from wire import receipt as wire_receipt
+from tests.fakes.fleet import FOREIGN_HANDLE, FOREIGN_TOPIC
+from tests.support.benches.fleet_gateway import AGENT, HANDLE, Setting
 from wire import state as wire_state
-from wire.envelope import Body, decode_envelope
+from wire import topics
+from wire.envelope import decode_envelope
 from wire.errors import BadSeal, UnsupportedVersion, WireError
-from wire.lease import Grant, Lease
-from wire.policy import Rule
 from wire.quantities import Code
 from wire.receipt import SpoolReceipt
-from wire.sealing import Opener
-
-AGENT = "0123456789abcdef"
-HANDLE = b"h" * 16
-_TRACK = ValueTrack(Code.HEART_RATE, 1000, [60 + n for n in range(100)])
-
-
-class Setting:
-    """A gateway that is connected and has a lease."""
-
-    def __init__(self) -> None:
-        self.bench = Bench()
-        self.lease_private = X25519PrivateKey.generate()
-        self.gateway = Gateway(
-            7, AGENT, lease_key=self.lease_private.private_bytes_raw(), tracks=([_TRACK], 3),
-            skew_ms=0, world=self.bench,
-        )  # fmt: skip
-        self.opener = Opener([self.bench.ingest_private])
-        self.broker = self.connect()
-        self.lease(1, HANDLE)
-
-    def connect(self) -> MemoryBroker:
-        """Connect, up to the SUBACK."""
-        self.broker = MemoryBroker(self.gateway)
-        (self.connect_packet,) = self.broker.exchange()
-        (self.subscribe_packet,) = self.broker.send(mqtt5.ConnAckPacket(receive_max=100).write())
-        self.after_suback = self.broker.send(
-            mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE] * 2).write()
-        )
-        return self.broker
-
-    def lease(self, version: int, handle: bytes | None, *, not_after_ms: int = 1 << 50) -> None:
-        """Deliver a lease, with or without a grant."""
-        grants = (
-            [Grant(handle, ["AA"], [Rule(Code.HEART_RATE, interval_ms=1000)])] if handle else []
-        )
-        payload = wire_lease.encode(
-            Lease(AGENT, version, 0, not_after_ms, grants),
-            trust_key=self.bench.trust_private, agent_key=self.lease_private.public_key(),
-        )  # fmt: skip
-        self.down(topics.lease(AGENT), payload)
-
-    def down(self, topic: str, payload: bytes) -> list[mqtt5.Packet]:
-        """Send the gateway a message."""
-        return self.broker.send(
-            mqtt5.PublishPacket(topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=9).write()
-        )
-
-    def act(self, act: Act = Act.SEND) -> list[mqtt5.PublishPacket]:
-        """Let the gateway do *act*, five seconds later; return what it published."""
-        self.bench.at += 5
-        self.gateway.act(act, 0, self.bench.at, 5.0)
-        found = self.broker.exchange()
-        return [p for p in found if isinstance(p, mqtt5.PublishPacket)]
-
-    def proven(self, *spools: SpoolReceipt) -> bytes:
-        """Return a receipt with ingest's proof."""
-        lease_key = self.lease_private.public_key().public_bytes_raw()
-        shared = agreement.of_ingest(self.bench.ingest_private, lease_key, AGENT)
-        return wire_receipt.encode_proven(list(spools), [shared])
-
-    def settle(self, through: int) -> None:
-        """Send a receipt."""
-        receipt = self.proven(SpoolReceipt(self.gateway.spool_id, through))
-        self.down(topics.receipt(AGENT), receipt)
-
-    def open(self, payload: bytes) -> Body:
-        """Open an envelope as ingest does."""
-        return self.opener.open(AGENT, decode_envelope(payload))
-
-
-@pytest.fixture
-def setting() -> Setting:
-    """A gateway that is connected and has a lease."""
-    return Setting()
 
 
 def test_it_introduces_itself_as_an_agent_does(setting: Setting) -> None:
@@ -343,94 +260,6 @@ def test_what_waits_too_long_goes_again(setting: Setting) -> None:
     assert again.payload == first.payload
 
 
-def test_a_silent_broker_is_left(setting: Setting) -> None:
-    """A connection without any answer is ended, unless the gateway stops reading on purpose."""
-    setting.act()
-    setting.broker.link.heard_at = 0.0
-    setting.broker.link.stop_reading()
-    setting.gateway.keep_up(setting.bench.at + 60, resend_after_s=300)
-    assert setting.bench.tally.ended == {}
-    setting.broker.link.read_again()
-    assert setting.broker.transport.pauses == [True, False]
-    setting.gateway.keep_up(setting.bench.at + 60, resend_after_s=300)
-    assert setting.bench.tally.ended == {"silent": 1}
-
-
-def test_what_is_said_again_does_not_put_off_the_silence(setting: Setting) -> None:
-    """Repeated requests do not extend the time in which the broker must answer."""
-    setting.broker.link.heard_at = setting.bench.at
-    setting.act()
-    for _ in range(10):
-        setting.bench.at += 5
-        setting.gateway.keep_up(setting.bench.at, resend_after_s=1)
-    assert setting.bench.tally.repeated > 0
-    assert setting.bench.tally.ended == {"silent": 1}
-
-
-def test_unreadable_messages_are_counted(setting: Setting) -> None:
-    """An unreadable receipt or lease is counted, and changes nothing."""
-    setting.act()
-    setting.down(topics.receipt(AGENT), b"\xc1")
-    setting.down(topics.lease(AGENT), b"\xc1" * 100)
-    assert setting.bench.tally.unreadable == 2
-    assert setting.gateway.link is not None
-
-
-@pytest.mark.parametrize(
-    ("packet", "kind"),
-    [
-        (mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER).write(),
-         "broker_session_taken_over"),
-        (b"\x00\x00", "not_mqtt"),
-        (mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.NOT_AUTHORIZED]).write(),
-         "subscription_refused"),
-        (mqtt5.ConnAckPacket(reason_code=mqtt5.ConnAckReasonCode.SERVER_BUSY).write(),
-         "refused_server_busy"),
-    ],
-)  # fmt: skip
-def test_a_link_ends_with_its_kind(setting: Setting, packet: bytes, kind: str) -> None:
-    """The end of a connection is reported once, with a kind from a closed set."""
-    setting.broker.send(packet)
-    setting.broker.link.data_received(b"more")
-    setting.broker.link.connection_lost(None)
-    assert setting.bench.tally.ended == {kind: 1}
-    assert setting.broker.transport.is_aborted
-
-
-def test_a_message_in_two_reads_is_one(setting: Setting) -> None:
-    """A packet that comes in two reads is one packet."""
-    setting.act()
-    receipt = setting.proven(SpoolReceipt(setting.gateway.spool_id, 1))
-    packet = mqtt5.PublishPacket(
-        topics.receipt(AGENT), receipt, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=9
-    ).write()
-    for part in (packet[:1], packet[1:20]):
-        setting.broker.send(part)
-        assert len(setting.gateway.spool) == 1
-    setting.broker.send(packet[20:] + packet[:7])
-    assert len(setting.gateway.spool) == 0
-    setting.broker.send(packet[7:])
-    assert (setting.bench.tally.receipts, setting.bench.tally.ended) == (2, {})
-
-
-def test_a_message_without_end_ends_the_link(setting: Setting) -> None:
-    """An incomplete packet beyond the limit ends the link."""
-    # 300 KB of a PUBLISH of 256 MB.
-    setting.broker.send(b"\x32\xff\xff\xff\x7f", *[bytes(10_000)] * 30)
-    assert setting.bench.tally.ended == {"not_mqtt": 1}
-
-
-def test_an_acknowledgement_lets_the_next_in_line_go(setting: Setting) -> None:
-    """A full window holds envelopes back, and each acknowledgement lets one go."""
-    packets = [packet for _ in range(WINDOW + 2) for packet in setting.act()]
-    assert len(packets) == WINDOW
-    for held, packet in zip((1, 0), packets, strict=False):
-        assert packet.packet_id is not None
-        found = setting.broker.send(mqtt5.PubAckPacket(packet.packet_id).write())
-        assert len([p for p in found if isinstance(p, mqtt5.PublishPacket)]) == 1
-        assert len(setting.gateway.spool.line) == held
-
-
 def test_a_forgery_of_nothing_is_honest(setting: Setting) -> None:
     """Before the first receipt there is no sequence to forge, and an honest envelope is sent."""
     (published,) = setting.act(Act.FORGED)
@@ -438,8 +267,3 @@ def test_a_forgery_of_nothing_is_honest(setting: Setting) -> None:
     assert setting.bench.journal.columns().observations.tolist() == [5]
     (after,) = setting.act()
     assert len(setting.open(after.payload)) == 5
-
-
-def test_an_error_names_its_kind() -> None:
-    """The error of a connection has its kind, and no address."""
-    assert str(LinkEnded("tls")) == "a connection ended: tls"

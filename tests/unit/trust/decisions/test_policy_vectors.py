@@ -5,7 +5,7 @@ import pytest
 
 from ingest.admission.columns import unpack
 from ingest.admission.conform import conforms
-from tests.unit.edge_agent.pipeline.test_pipeline import START_MS, Bench
+from tests.support.benches.pipeline import START_MS, Bench
 from tests.unit.trust.decisions.effective_grants import T0, stand
 from trust.decisions.effective_grant import EffectiveGrant
 from trust.decisions.leases import compile_lease, term

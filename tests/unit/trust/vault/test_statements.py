@@ -10,7 +10,7 @@ import pytest
 
 import trust.vault.postgres
 from runtime.database import named_sql
-from trust.vault.postgres.repository import Repository
+from trust.vault.repository import Repository
 
 _FOLDER = resources.files("trust.vault").joinpath("sql")
 _FILES = sorted(path.name for path in _FOLDER.iterdir() if path.name.endswith(".sql"))

@@ -4,83 +4,26 @@ steps.
 """
 
 import asyncio
-import io
-import json
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
-from pathlib import Path
 
-import aiomqtt
 import msgspec
 import pytest
 
 from runtime.settings import BrokerSettings
-from runtime.tls import client_context
 from simulators.stack.broker import Mosquitto
-from simulators.stack.child import free_port
-from simulators.stack.scrape import is_ready
-from simulators.stack.trust_shell import INVENTED_YES
 from tests.fixtures.broker import broker_settings
 from tests.fixtures.pki import Certificates
-from tests.fixtures.vault import Office, open_lease
-from tests.support.publishing import daemon, write_settings
-from trust.cli import batch
+from tests.fixtures.vault import Office
+from tests.support.publishing import daemon
+from tests.support.retained_leases import measured_at_home, next_lease, retained
 from trust.composition import App
 from trust.errors import BrokerUnavailable
 from trust.ports import SealedLease
 from trust.reconcile.mqtt_broker import MqttBroker
 from trust.vault.vault import listen
-from wire import topics
-from wire.lease import Lease
 
 pytestmark = [pytest.mark.database, pytest.mark.broker]
-
-ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def trust_broker(broker: Mosquitto, certificates: Certificates) -> BrokerSettings:
-    """Return the settings with which trust connects to the broker."""
-    return broker_settings(broker, certificates, "trust")
-
-
-async def retained(
-    broker: Mosquitto, certificates: Certificates, agent: str, bundle: Path
-) -> AsyncGenerator[Lease, None]:
-    """Yield the leases that *agent* receives from the broker, the retained and later ones."""
-    settings = broker_settings(broker, certificates, agent)
-    async with aiomqtt.Client(
-        settings.host,
-        settings.port,
-        identifier=agent,
-        protocol=aiomqtt.ProtocolVersion.V5,
-        tls_context=client_context(settings.tls, section="broker.tls"),
-    ) as client:
-        await client.subscribe(topics.lease(agent), qos=1)
-        async for message in client.messages:
-            assert isinstance(message.payload, bytes)
-            yield open_lease(message.payload, agent, bundle)
-
-
-async def next_lease(leases: AsyncIterator[Lease], *, above: int = 0) -> Lease:
-    """Return the first of *leases* with a version above *above*."""
-    async with asyncio.timeout(15):
-        async for lease in leases:
-            if lease.version > above:
-                return lease
-    raise AssertionError("the broker went away")
-
-
-def measured_at_home(office: Office) -> tuple[str, str, Path]:
-    """Return a subject who has accepted, their agent, and its bundle."""
-    office.load_policy()
-    subject = office.add_subject()
-    agent, bundle = office.enrol()
-    office.accept(subject, agent)
-    return subject, agent, bundle
 
 
 async def test_lease_is_retained_for_its_agent(
@@ -290,123 +233,3 @@ async def test_broker_out_of_reach_is_said(broker: Mosquitto, certificates: Cert
     with pytest.raises(BrokerUnavailable):
         async with MqttBroker(settings, max_packet_bytes=131_072).connect():
             pass
-
-
-def test_batch_beside_the_daemon(office: Office, trust_broker: BrokerSettings) -> None:
-    """
-    A batch beside a daemon answers each line, and neither disconnects the other from the
-    broker.
-    """
-    lines = [
-        ["policy", "load", "--first", str(ROOT / "trust" / "policies" / "demo.yaml")],
-        ["subject", "add", "--name", "Ada Canary"],
-        ["subject", "add", "--nom", "Ada Canary"],
-    ]
-    with daemon(office, trust_broker) as port:
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "vitalveil", "trust", "batch",
-                "--config", str(office.folder / "trust.toml"),
-            ],
-            input="\n".join(map(json.dumps, lines)) + "\nnot json\n",
-            capture_output=True, text=True, check=False, timeout=60, cwd=ROOT,
-        )  # fmt: skip
-        assert is_ready(port)
-
-    replies = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [reply["ok"] for reply in replies] == [True, True, False, False]
-    assert "Canary" not in done.stdout + done.stderr
-    assert done.returncode == 1
-
-
-async def test_batch_publishes_by_itself(
-    office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
-) -> None:
-    """Without a daemon a batch has published all leases when its input ends."""
-    office.load_policy()
-    subject = office.add_subject()
-    agent, bundle = office.enrol()
-    line = json.dumps(
-        [
-            "decision", "record", "--subject", subject, "--purpose", "home-monitoring@1",
-            "--agent", agent, "--binding", "C0:FF:EE:00:00:01", *INVENTED_YES,
-        ]
-    )  # fmt: skip
-    app = App(office.with_broker(trust_broker))
-    replies: list[str] = []
-
-    refused = await batch.run(app, lines=io.StringIO(f"{line}\n\n[1]\n"), out=replies.append)
-    app.close()
-
-    assert refused == 1
-    assert [json.loads(reply)["ok"] for reply in replies] == [True, False]
-    leases = retained(broker, certificates, agent, bundle)
-    assert (await next_lease(leases)).version == 1
-    await leases.aclose()
-
-
-async def test_batch_survives_an_absent_broker(
-    office: Office, broker: Mosquitto, trust_broker: BrokerSettings
-) -> None:
-    """Without the broker a batch still answers each line; the leases wait for the daemon."""
-    broker.kill()
-    subject, _, _ = measured_at_home(office)
-    app = App(office.with_broker(trust_broker))
-    replies: list[str] = []
-    line = json.dumps(
-        ["decision", "withdraw", "--subject", subject, "--purpose", "home-monitoring"]
-    )
-
-    refused = await batch.run(app, lines=io.StringIO(line), out=replies.append)
-    app.close()
-
-    assert (refused, json.loads(replies[0])["ok"]) == (0, True)
-    assert office.vault.fetch("SELECT published_version, lease_version FROM vault.agents") == [
-        (0, 2)
-    ]
-
-
-def _refuse_withdrawals(office: Office) -> None:
-    office.vault.execute(
-        "ALTER TABLE vault.decisions ADD CHECK (position('withdrawn'::bytea IN document) = 0)"
-    )
-
-
-async def test_a_withdrawal_that_cannot_be_recorded_is_published(
-    office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
-) -> None:
-    """
-    If a withdrawal cannot be recorded, the command fails, but the agent gets its new lease at
-    once.
-    """
-    subject, agent, bundle = measured_at_home(office)
-    _refuse_withdrawals(office)
-    configuration = write_settings(office, trust_broker, free_port())
-
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [
-            sys.executable, "-m", "vitalveil", "trust", "--config", str(configuration),
-            "decision", "withdraw", "--subject", subject, "--purpose", "home-monitoring",
-        ],
-        capture_output=True, text=True, check=False, timeout=60, cwd=ROOT,
-    )  # fmt: skip
-
-    assert done.returncode == 1
-    assert "could not be recorded" in done.stderr
-    leases = retained(broker, certificates, agent, bundle)
-    assert (await next_lease(leases, above=1)).grants == []
-    await leases.aclose()
-
-
-def test_a_batch_publishes_a_withdrawal_that_cannot_be_recorded(office: Office) -> None:
-    """A batch also publishes the lease of a withdrawal that cannot be recorded."""
-    subject, _, _ = measured_at_home(office)
-    _refuse_withdrawals(office)
-    line = ["decision", "withdraw", "--subject", subject, "--purpose", "home-monitoring"]
-
-    reply, publish = batch.answer(office.app, json.dumps(line))
-
-    assert not reply["ok"]
-    assert "could not be recorded" in reply["error"]
-    assert publish
