@@ -47,7 +47,7 @@ def terminal_columns(stream: TextIO | None = None) -> int | None:
 def show(fields: Mapping[str, Any], *, as_json: bool) -> None:
     """Print *fields*: as one JSON object, or a line for each and `rows` as a table."""
     if as_json:
-        _write(msgspec.json.encode(fields).decode())
+        _write(json_line(fields))
         return
     rows = fields.get("rows")
     for name, value in fields.items():
@@ -64,7 +64,18 @@ def fail(program: str, error: object, *, as_json: bool) -> None:
     """Print *error*: a sentence on standard error, and with *as_json* an object besides."""
     sys.stderr.write(f"{program}: {error}\n")
     if as_json:
-        _write(msgspec.json.encode({"ok": False, "error": str(error)}).decode())
+        _write(json_line({"ok": False, "error": str(error)}))
+
+
+def json_line(value: Any) -> str:
+    """Return *value* as JSON, with escapes of JSON for what standard output cannot show."""
+    text = msgspec.json.encode(value).decode()
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # The escapes of `prepare`, as `\\xe9`, are none of JSON.
+        return json.dumps(json.loads(text), separators=(",", ":"))
+    return text
 
 
 def _write(line: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
+from runtime.command_line import output
 from runtime.errors import RuntimeSetupError
 from runtime.logs import Log, describe
 from trust.cli import dispatch, registry
@@ -93,7 +94,7 @@ async def run(app: App, *, lines: TextIO, out: Callable[[str], None]) -> int:
             if not line.strip():
                 continue
             reply, publish = await asyncio.to_thread(answer, app, line)
-            out(msgspec.json.encode(reply).decode())
+            out(output.json_line(reply))
             refused += not reply["ok"]
             if publish:
                 waiting.set()

@@ -129,6 +129,29 @@ def test_no_locale_ends_in_a_traceback(argv: list[str]) -> None:
     assert (done.stdout + done.stderr).isascii()
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("is_json", [True, False])
+def test_what_a_locale_cannot_show_is_escaped(encoding: str, is_json: bool) -> None:
+    """Text gets escapes, and JSON stays JSON, whatever the output can show."""
+    script = (
+        "from runtime.command_line import output\n"
+        "output.prepare()\n"
+        f"output.show({{'rows': [{{'name': 'Zo\\xe9 \\u5c71'}}]}}, as_json={is_json})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    printed = done.stdout.decode(encoding)
+    if is_json:
+        assert json.loads(printed) == {"rows": [{"name": "Zo\xe9 \u5c71"}]}
+    else:
+        assert printed.splitlines()[1].startswith("Zo")
+
+
 @pytest.mark.parametrize("name", [b"Zo\xe9\n", b"Ada\x00\n", b"Ada\x1b[2J\n"])
 def test_a_name_that_is_no_text_is_refused_in_words(name: bytes) -> None:
     """Bytes of standard input that are no UTF-8, and control characters, are refused."""
