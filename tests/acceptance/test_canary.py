@@ -185,6 +185,7 @@ def _certificate(whole: System, name: str) -> TlsSettings:
         key_file=whole.folder / f"{name}.key",
     )
     files.certificate_file.write_bytes(holder.certificate_pem())
+    files.key_file.touch(mode=0o600)
     files.key_file.write_bytes(holder.key_pem())
     return files
 

@@ -34,7 +34,7 @@ class Program:
         self.process.send_signal(signal.SIGTERM)
         out, _ = await self.process.communicate()
         assert self.process.returncode == 0
-        reports: list[dict[str, object]] = json.loads(out)
+        reports: list[dict[str, object]] = json.loads(out)["rows"]
         return reports
 
 

@@ -154,6 +154,7 @@ async def test_the_commands_need_no_settings(machine: Machine, tmp_path: Path) -
     strap = strap_on(machine)
     machine.bluetoothd.pairing = "RequestPasskey"
     passkey = tmp_path / "passkey"
+    passkey.touch(mode=0o600)
     passkey.write_text("123456\n")
 
     code, out, _ = await command("scan", "--seconds", "1")
@@ -168,6 +169,7 @@ async def test_the_commands_need_no_settings(machine: Machine, tmp_path: Path) -
 async def test_a_passkey_file_must_hold_one(machine: Machine, tmp_path: Path) -> None:
     """An invalid passkey file is reported before the command waits for the sensor."""
     wrong = tmp_path / "passkey"
+    wrong.touch(mode=0o600)
     wrong.write_text("hello")
 
     code, _, err = await command("pair", STRAP, "--passkey-file", str(wrong))

@@ -114,7 +114,8 @@ async def test_right_key_brings_back_what_a_wrong_one_kept_aside(
     sow(world.database, SEED)
     agent, sent = await _quarantine(world, tmp_path, [SEED, SEED, SEED])
     assert _stored(world) == [(0, 0, 3)]
-    (shown,) = msgspec.convert(await commands.quarantine("show"), list[dict[str, object]])
+    listed = await commands.quarantine("show")
+    (shown,) = msgspec.convert(listed, dict[str, list[dict[str, object]]])["rows"]
     assert (shown["reason"], shown["envelopes"], shown["agents"]) == ("bad_seal", 3, 1)
     told = await commands.quarantine("reopen")
     assert told == _reopened(stored=3, observations=6)

@@ -175,6 +175,7 @@ async def test_renewed_certificate_is_shown_at_the_next_connection(
 
     def write(name: str, stamp: int) -> None:
         for path, data in zip((own.certificate_file, own.key_file), files[name], strict=True):
+            path.touch(mode=0o600)
             path.write_bytes(data)
             os.utime(path, ns=(stamp, stamp))
         serials.append(x509.load_pem_x509_certificate(files[name][0]).serial_number)

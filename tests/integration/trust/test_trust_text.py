@@ -108,7 +108,7 @@ def test_an_erasure_that_meets_no_database_is_to_be_given_again(tmp_path: Path) 
     )
 
     assert code == 1
-    assert "no connection" in errors
+    assert "no server listens" in errors
     assert "Give the same command again" in errors
     assert "trust run" not in errors
 
