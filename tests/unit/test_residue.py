@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.databases.residue import Search, found_in
+from tests.support.databases.residue import Search, found_in, row_of
 
 _NEEDLES = {
     "handle": bytes(range(100, 116)),
@@ -52,3 +52,12 @@ def test_files_of_the_write_ahead_log_are_left_out(tmp_path: Path) -> None:
         (tmp_path / folder / "1").write_bytes(b"x" + _NEEDLES["handle"])
     (tmp_path / "base" / "empty").touch()
     assert found_in([tmp_path], _NEEDLES) == {"handle": [str(tmp_path / "base" / "1")]}
+
+
+def test_a_row_that_occurs_by_chance_is_not_searched_for() -> None:
+    """A row of zero bytes for the most part is refused: the header of an array may equal it."""
+    for series, value in ((1, 40.0), (300, 120.0), (70_000, 0.0)):
+        with pytest.raises(ValueError, match="by chance"):
+            row_of(series, value)
+    assert row_of(1, 101.3731) == bytes.fromhex("01000000 07bfca42")
+    assert row_of(0x5B3D_71A9, 40.0) == bytes.fromhex("a9713d5b 00002042")

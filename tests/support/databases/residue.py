@@ -17,6 +17,8 @@ from tests.fixtures.vault import Office
 _LEFT_OUT = {"pg_wal"}
 """Files in which erased data remain for a time, as the certificate of erasure says."""
 _ENOUGH = 12
+_TELLING: Final = 5
+"""Bytes of a row, of eight, that must not be zero."""
 _WORD: Final = 4
 
 
@@ -40,6 +42,21 @@ def names_of(office: Office, subject: str) -> dict[str, bytes]:
     return found | {f"pseudonym {n}": value for n, value in enumerate(pseudonyms)}
 
 
+def row_of(series: int, value: float) -> bytes:
+    """
+    Return the part of a row of observations that holds *series* and *value*, as files hold it.
+
+    Raises:
+        ValueError: Most of its bytes are zero. They could be found where nothing of the row is:
+            series 1 with a whole number equals the end of the header of any array that begins
+            with this number, among them the statistics of another person's values.
+    """
+    needle = struct.pack("<if", series, value)
+    if len(needle) - needle.count(0) < _TELLING:
+        raise ValueError(f"occurs by chance: series {series}, value {value}")
+    return needle
+
+
 def rows_of(database: Database, series: Iterable[int]) -> dict[str, bytes]:
     """Return parts of the rows and aggregates of *series* as they are stored in files."""
     wanted = list(series)
@@ -50,7 +67,7 @@ def rows_of(database: Database, series: Iterable[int]) -> dict[str, bytes]:
             wanted,
         )
     ):
-        found[f"row {n}"] = struct.pack("<if", int(str(number)), float(str(value)))
+        found[f"row {n}"] = row_of(int(str(number)), float(str(value)))
     for width in ("1m", "1h", "1d"):
         totals = database.fetch(
             f"SELECT DISTINCT total FROM vv.aggregates_{width} WHERE series_id = ANY(%s)",  # noqa: S608
