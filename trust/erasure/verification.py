@@ -24,6 +24,7 @@ from trust.ports import Keys
 from trust.reconcile.reconciler import Reconciler, UnguardedReconciler
 from trust.telemetry.erasure import Stores, Table
 from trust.vault.erasure_file import LedgerFile
+from trust.vault.owned import restored_subjects
 from trust.vault.protocols import Vault
 from trust.vault.records.erasures import Erasure, Mark, Tombstones
 
@@ -226,7 +227,7 @@ class Verifier:
     ) -> tuple[Recognition, int, list[str]]:
         with self._vault.transaction() as records:
             handles = {handle: (who, what) for handle, who, what in records.handles.all()}
-            identities = [number for number, _ in records.erasures.restored_subjects()]
+            identities = restored_subjects(records)
         recognition = Recognition(marks, self._tombstones, handles)
         recognition.identities(identities)
         if marks:

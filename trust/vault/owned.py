@@ -71,3 +71,29 @@ def chains_at(records: Records, agents: Sequence[str]) -> dict[Chain, list[Decis
         )
         for chain in sorted(chains)
     }
+
+
+def restored_subjects(records: Records) -> list[int]:
+    """
+    Return the erasures whose subject has a data key again, or may have: they cannot be read.
+
+    An erasure of a subject that cannot be read counts, because its data may be there; to erase
+    them again fails for this subject alone, and says so.
+
+    Raises:
+        Unavailable: The vault does not answer, or it is not known which keys were destroyed.
+    """
+    # The database may read everybody for this, also people who were never erased.
+    found = attempt_apart(records, records.erasures.restored_subjects, kind=UnitKind.JOB)
+    if not isinstance(found, Cause):
+        return [number for number, _ in found]
+    return [
+        number
+        for number, subject in records.erasures.destroyed_subjects()
+        if attempt_apart(
+            records,
+            lambda s=subject: records.subjects.is_erased(s),  # type: ignore[misc]
+            kind=UnitKind.PERSON,
+        )
+        is not True
+    ]

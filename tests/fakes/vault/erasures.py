@@ -164,11 +164,19 @@ class MemoryErasures(MemoryRepository, Erasures):
         )
 
     def restored_subjects(self) -> list[tuple[int, UUID]]:
+        for subject in self._tables.subjects:
+            # The database may choose to read everybody.
+            self._tables.read(subject)
+        return [
+            (number, subject)
+            for number, subject in self.destroyed_subjects()
+            if self._tables.subjects[subject].erased_at is None
+        ]
+
+    def destroyed_subjects(self) -> list[tuple[int, UUID]]:
         destroyed = {n for n, step in self._tables.steps if step in ("keys", "names", "entered")}
         return [
             (number, erasure.subject)
-            for number, erasure in self._tables.erasures.items()
-            if erasure.purpose is None
-            and number in destroyed
-            and self._tables.subjects[erasure.subject].erased_at is None
+            for number, erasure in sorted(self._tables.erasures.items())
+            if erasure.purpose is None and number in destroyed
         ]

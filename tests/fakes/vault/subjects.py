@@ -113,6 +113,7 @@ class MemorySubjects(MemoryRepository, Subjects):
         row = self._tables.subjects.get(subject)
         if row is None:
             raise NotFound("subject", "Give the id that `subject add` printed.")
+        self._tables.read(subject)
         return row.erased_at is not None
 
     def data_key_id(self, subject: UUID) -> str:

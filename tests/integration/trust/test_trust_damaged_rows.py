@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -165,6 +166,39 @@ def test_a_damaged_person_can_still_withdraw(
         clinic.withdraw(damaged)
 
     assert not _permitted(clinic, handle)
+
+
+def test_a_person_like_a_damaged_one_is_added_if_asked(server: Postgres, clinic: Office) -> None:
+    """Whether they are the same person cannot be known: --even-if-alike says that they are not."""
+    damaged = clinic.add_subject("Bo")
+    clinic.add_subject("Ada")
+    _subject_page(server, clinic, damaged)
+    _restarted(clinic)
+
+    with pytest.raises(Refusal, match="--even-if-alike"):
+        clinic.run("subject", "add", "--name", "Bo", "--born", "1980-01")
+    clinic.run("subject", "add", "--name", "Cy", "--born", "1980-01")
+    clinic.add_subject("Bo")
+
+
+def test_a_damaged_person_who_was_erased_costs_no_one_else(
+    server: Postgres, clinic: Office
+) -> None:
+    """That their key is still destroyed cannot be seen: they are set aside, and others go on."""
+    agent, bundle = clinic.enrol()
+    # What is left of an erased person is short, and shares the page of the next one.
+    erased, _, other = (clinic.add_subject() for _ in range(3))
+    clinic.accept(other, agent)
+    clinic.run("erase", erased, "--scope", "all", "--yes")
+    before = clinic.lease(agent, bundle).version
+    number = clinic.vault.fetch("SELECT number FROM vault.erasures")[0][0]
+    damage_page(server, clinic.vault, "vault.subjects", UUID(erased).bytes)
+    _restarted(clinic)
+    want(clinic, agent)
+
+    assert clinic.app.reconciler.attempt([agent]).failures == {}
+    assert clinic.lease(agent, bundle).version == before + 1
+    assert clinic.app.verifier.look().back == {number: ["vault identity"]}
 
 
 def test_a_server_that_is_away_is_no_damaged_row(server: Postgres, clinic: Office) -> None:

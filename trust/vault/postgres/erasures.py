@@ -165,3 +165,6 @@ class PostgresErasures(Repository, Erasures):
 
     def restored_subjects(self) -> list[tuple[int, UUID]]:
         return [(number, subject) for number, subject in self._fetch("restored_subjects")]
+
+    def destroyed_subjects(self) -> list[tuple[int, UUID]]:
+        return [(number, subject) for number, subject in self._fetch("destroyed_subjects")]

@@ -11,6 +11,7 @@ from trust.domain import canonical, subjects
 from trust.domain.identity.national import NationalIdentity
 from trust.domain.subjects import PersonalDetails
 from trust.errors import NotFound, Tampered
+from trust.vault.database import DriverError, is_of_a_row
 from trust.vault.records.subjects import (
     Alike,
     Representatives,
@@ -76,14 +77,28 @@ class PostgresSubjects(Repository, Subjects):
         return [SubjectSummary(*row) for row in rows]
 
     def alike(self, details: PersonalDetails) -> Alike:
-        self._calculate_likenesses()
         name, ins = subjects.likenesses(details, key=self._keys.likeness_key)
+        is_unread = False
+        try:
+            with self._connection.transaction():
+                self._calculate_likenesses()
+        except DriverError as exc:
+            # Without all digests, nobody can say that a matricule is of nobody else.
+            if ins or self._connection.closed or not is_of_a_row(exc):
+                raise
+            is_unread = True
         for one in sorted(filter(None, (name, ins))):
             self._fetch("lock_likeness", one.hex())
-        return Alike(
-            [subject for (subject,) in self._fetch("alike", name)],
-            [subject for (subject,) in self._fetch("same_ins", ins)] if ins else [],
-        )
+        by_name: list[UUID] = []
+        try:
+            with self._connection.transaction():
+                by_name = [subject for (subject,) in self._fetch("alike", name)]
+        except DriverError as exc:
+            if self._connection.closed or not is_of_a_row(exc):
+                raise
+            is_unread = True
+        by_matricule = [subject for (subject,) in self._fetch("same_ins", ins)] if ins else []
+        return Alike(by_name, by_matricule, is_unread=is_unread)
 
     def _calculate_likenesses(self) -> None:
         """Calculate the digests of people who were added before there were any."""

@@ -227,3 +227,7 @@ class Erasures(Protocol):
     def restored_subjects(self) -> list[tuple[int, UUID]]:
         """Return erasures whose subject has a data key again, because the vault was restored."""
         ...
+
+    def destroyed_subjects(self) -> list[tuple[int, UUID]]:
+        """Return erasures that destroyed the data key of their subject; no subject is read."""
+        ...

@@ -53,6 +53,8 @@ class Alike(msgspec.Struct, frozen=True):
     by_name: list[UUID]
     """Those with the same name and month of birth."""
     by_matricule: list[UUID]
+    is_unread: bool = False
+    """Whether there may be more with that name: a record cannot be read."""
 
 
 class Subjects(Protocol):

@@ -48,6 +48,13 @@ SELECT e.number, e.subject FROM vault.erasures e JOIN vault.subjects s USING (su
 WHERE e.purpose IS NULL AND s.erased_at IS NULL AND EXISTS (SELECT FROM vault.erasure_steps k
     WHERE k.number = e.number AND k.step IN ('keys', 'names', 'entered'))
 
+-- name: destroyed_subjects
+-- Returns erasures of people whose data key was destroyed, without a look at the people.
+SELECT e.number, e.subject FROM vault.erasures e
+WHERE e.purpose IS NULL AND EXISTS (SELECT FROM vault.erasure_steps k
+    WHERE k.number = e.number AND k.step IN ('keys', 'names', 'entered'))
+ORDER BY e.number
+
 -- name: found_again
 -- Returns the records of data that reappeared after its erasure, and whether the database files
 -- were rewritten since.

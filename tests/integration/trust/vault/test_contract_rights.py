@@ -196,6 +196,7 @@ def test_a_person_who_is_back_is_found(vault: Vault) -> None:
         assert records.erasures.restored_subjects() == [(number, subject)]
         records.subjects.destroy_key(subject)
         assert records.erasures.restored_subjects() == []
+        assert records.erasures.destroyed_subjects() == [(number, subject)]
 
 
 # Requests and exports

@@ -102,6 +102,12 @@ def _add(app: App, arguments: AddSubject) -> SubjectAdded:
                 " Look with `vitalveil trust subject show`; if it is another person, give"
                 " --even-if-alike"
             )
+        if found.is_unread and not arguments.even_if_alike:
+            raise Conflict(
+                "somebody of that name and month of birth may be registered: a record cannot be"
+                " read, because a table of the vault is damaged. Look into the log of the database"
+                " server; if they are not registered, give --even-if-alike"
+            )
         records.subjects.add(subject, details)
     return SubjectAdded(subject=subject)
 
