@@ -22,6 +22,7 @@ from benchmarks.errors import BenchError
 from benchmarks.world import mqtt
 from benchmarks.world.database import INTERVAL_MS, Telemetry
 from benchmarks.world.fleet import Member, Message
+from runtime import files
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child, free_port
 from simulators.stack.databases import Databases
@@ -123,7 +124,7 @@ class World:
             hosts = ["127.0.0.1"] if name == "broker" else []
             holder = pki.issue(ca, name, role=role, now=now, valid_for=_VALID_FOR, hosts=hosts)
             (folder / f"{name}.crt").write_bytes(holder.certificate_pem())
-            (folder / f"{name}.key").write_bytes(holder.key_pem())
+            files.write(folder / f"{name}.key", holder.key_pem())
 
     def _run(self, *arguments: str) -> None:
         done = subprocess.run(
