@@ -79,9 +79,12 @@ class Pair:
     def stop_following(self) -> None:
         """Stop replication to the standby; its state is that of this moment."""
         servers.caught_up(self.first)
+        servers.alter(self.standby, primary_conninfo="")
+        # What arrives until the receiver has ended is of the standby, too.
+        servers.until(self.standby, "SELECT count(*) = 0 FROM pg_stat_wal_receiver")
+        servers.until(self.standby, "SELECT pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()")
         moment = servers.ask(self.standby, "SELECT pg_last_xact_replay_timestamp()::text")
         self.operator.places[MOMENT] = str(moment)
-        servers.alter(self.standby, primary_conninfo="")
 
     def bring_up(self) -> None:
         """Follow the page's steps for an asynchronous standby."""
