@@ -53,7 +53,7 @@ class Binding(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> "Binding":
-        """Return the binding that *text* writes; whatever cannot be read as one is an address."""
+        """Return the binding that *text* writes; text of another form is taken for an address."""
         address, _, user = text.partition("#")
         is_user = user.isascii() and user.isdecimal() and len(user) <= 3 and int(user) <= MAX_USER
         return cls(address, int(user)) if is_user else cls(text)

@@ -223,7 +223,7 @@ class Pipeline:
 
     def _is_leased(self, handle: bytes, at_ms: int, *, time_step_ms: int) -> bool:
         leases = self._leases_at(handle, at_ms)
-        # The clocks of trust and gateway may differ. But once a time is rounded, nobody can tell
+        # The clocks of trust and gateway may differ. But once a time is rounded, no one can tell
         # any more that it was before the lease, and so the tolerance ends here.
         return any(time_step_ms == 1 or lease.issued_at_ms <= at_ms for lease in leases)
 

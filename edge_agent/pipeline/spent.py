@@ -1,5 +1,5 @@
 """
-Which intervals have their observation, in whatever order they got it. Pure.
+Which intervals have their observation, in any order of arrival. Pure.
 
 Measurements come in no order that can be relied on: a cuff tells its memory newest first, and
 records are fetched after fresher readings came. So the intervals are remembered one by one, not

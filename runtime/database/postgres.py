@@ -185,6 +185,7 @@ def connect(
         connection.close()
         raise _over_at_once() from None
     except BaseException:
+        # After any error no connection may stay open; the error is raised again.
         connection.close()
         raise
     return connection
@@ -224,6 +225,7 @@ async def connect_async(
         await connection.close()
         raise _over_at_once() from None
     except BaseException:
+        # After any error no connection may stay open; the error is raised again.
         await connection.close()
         raise
     return connection

@@ -63,7 +63,7 @@ class Unit:
 
 
 class Machine:
-    """One machine with all servers and one gateway, on which somebody types commands."""
+    """One machine with all servers and one gateway, on which an operator types commands."""
 
     def __init__(self, folder: Path, server: Postgres) -> None:
         self.folder = folder

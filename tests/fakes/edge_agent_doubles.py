@@ -1,5 +1,6 @@
 """The peers of an agent: ingest behind the broker, and a player of recordings."""
 
+import abc
 import asyncio
 import contextlib
 import json
@@ -45,7 +46,7 @@ class _Settled:
         return SpoolReceipt(spool_id, self._through, ranges)
 
 
-class _Double:
+class _Double(abc.ABC):
     """A peer that repeats its work in a task while a context is open."""
 
     _task: asyncio.Task[None] | None = None
@@ -59,8 +60,9 @@ class _Double:
         finally:
             await _end(task)
 
+    @abc.abstractmethod
     async def _run(self) -> None:
-        raise NotImplementedError
+        """Do the work until the task is cancelled."""
 
 
 class IngestDouble(_Double):

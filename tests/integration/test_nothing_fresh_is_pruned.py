@@ -36,7 +36,7 @@ def observe(database: Database, age: dt.timedelta) -> dt.datetime:
 
 @pytest.mark.parametrize(("hours", "left"), [(23, 2), (25, 0)])
 def test_a_period_is_a_day_old(database: Database, hours: int, left: int) -> None:
-    """Whatever trust asks for, periods that ended within a day are kept."""
+    """Periods that ended within a day are kept, even if trust asks to prune them."""
     sow(database, Seed())
     withdraw(database, Seed().handle)
     database.execute(

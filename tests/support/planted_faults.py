@@ -223,7 +223,7 @@ PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[Non
         "database-log-detail",
         _database("log_error_verbosity", "default"),
     ),
-    "a listener that nobody wrote down": (
+    "a listener that is not written down": (
         "broker-default-listener",
         _option("per_listener_settings false", "use_username_as_clientid true"),
     ),
@@ -332,7 +332,7 @@ PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[Non
             "ALTER ROLE vv_trust RESET log_statement",
         ),
     ),
-    "a replication slot that nobody reads": (
+    "a replication slot without a reader": (
         "database-slots",
         _statement(
             "SELECT pg_create_physical_replication_slot('planted', true)",

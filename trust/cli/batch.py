@@ -62,7 +62,7 @@ def answer(app: App, line: str) -> tuple[dict[str, Any], bool]:
         return _refuse(str(exc)), isinstance(exc, PartlyDone)
     # A line that triggers a bug must not stop the lines after it. Only the error's type is shown,
     # because its text may quote a value.
-    except Exception as exc:  # noqa: BLE001 - the boundary of a unit, see above
+    except Exception as exc:  # noqa: BLE001 - a bug ends one line, not the batch
         _log.error("unforeseen", error=describe(exc))
         return _refuse(
             f"an error that trust does not know ({describe(exc)}); what was recorded before it"

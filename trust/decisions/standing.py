@@ -1,8 +1,8 @@
 """
 The standing of each recorded decision: whether it is in force, and if not, why.
 
-A chain keeps every decision as it was taken, also those that a later one replaced. Whoever reads
-one of them alone must be told what became of it (ISO/IEC TS 27560: the state of a consent).
+A chain keeps every decision as it was taken, also one that was replaced later. The reader of one
+of them alone must be told what became of it (ISO/IEC TS 27560: the state of a consent).
 """
 
 import datetime as dt

@@ -78,7 +78,7 @@ def source_of(binding: str, pseudonym: Pseudonym, *, key: bytes) -> int:
     Return the number of a sensor among the sensors of one person and purpose, 1 to 2^63 - 1.
 
     It is the same at each gateway, so that a reading that two gateways heard is one reading. It is
-    keyed like a pseudonym: nobody without the key can tell which sensor it stands for.
+    keyed like a pseudonym: only with the key can anyone tell which sensor it stands for.
 
     Args:
         binding: The address of the sensor, with the user that it measures if it has several.

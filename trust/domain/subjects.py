@@ -35,7 +35,7 @@ class PersonalDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     born: str | None = None
     """Year and month of birth, as 2014-05; an age can be told without the day."""
     identity: NationalIdentity | UnsetType = UNSET
-    """Unset if nobody said how far the identity was verified; an older release reads it then."""
+    """Unset if it was not told how the identity was verified; an older release reads it then."""
 
     def __repr__(self) -> str:
         return "Identity(…)"

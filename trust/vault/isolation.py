@@ -87,6 +87,6 @@ def attempt_within(work: Callable[[], T], *, kind: UnitKind) -> T | Cause:
     # unexpected shape, an undocumented error of a library) must not end the work for all others,
     # nor end the daemon at each start. Only its type is logged, because its text may quote a
     # value. A BaseException that is no Exception, such as the end of the process, is raised.
-    except Exception as exc:  # noqa: BLE001 - the boundary of a unit, see above
+    except Exception as exc:  # noqa: BLE001 - a bug ends one unit, not the rest
         _log.error("unforeseen", kind=kind, error=describe(exc))
         return Cause.UNFORESEEN

@@ -1,7 +1,7 @@
 """
 The report as one self-contained HTML page: first what was asked, then tables and charts. Pure.
 
-Whoever reads it asks whether the system held, at what rate and how late; the generator's own costs
+A reader asks first whether the system held, at what rate and how late; the generator's own costs
 come last. A narrow screen makes blocks of the rows of tables.
 """
 

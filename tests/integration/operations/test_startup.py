@@ -181,7 +181,7 @@ def test_trust_on_an_earlier_vault_says_how_many_migrations_are_missing(site: Si
 
 
 def test_trust_on_a_later_vault_works_and_says_so(site: Site) -> None:
-    """The release before runs on a schema, so a later schema stops nobody."""
+    """The release before runs on a schema, so a later schema stops no program."""
     site.office.vault.execute(
         "INSERT INTO public.vv_migrations (number, name, digest) VALUES (9000, 'later', '')"
     )

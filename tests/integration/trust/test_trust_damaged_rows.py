@@ -202,7 +202,7 @@ def test_a_damaged_person_who_was_erased_costs_no_one_else(
 
 
 def test_a_server_that_is_away_is_no_damaged_row(server: Postgres, clinic: Office) -> None:
-    """Whatever fails because the server is stopped is the server's: no one is set aside."""
+    """A failure of a stopped server is the server's: no one is set aside."""
     agent, _ = clinic.enrol()
     clinic.accept(clinic.add_subject(), agent)
     want(clinic, agent)

@@ -192,7 +192,7 @@ def test_what_does_not_open_is_told_to_be_there(office: Office, tmp_path: Path) 
 
 
 def test_a_person_without_a_decision_has_a_copy_too(office: Office, tmp_path: Path) -> None:
-    """Whoever was only registered is told that, and nothing more."""
+    """A person who was only registered is told that, and nothing more."""
     parts = exported(office, office.add_subject("Bo Registered"), tmp_path)
     told = json.loads(parts["about-you.json"])
     assert told["name"] == "Bo Registered"

@@ -72,7 +72,7 @@ def test_another_binding_is_added_and_said(office: Office, gateway: tuple[str, P
 
 
 def test_a_cuff_is_bound_by_its_user(office: Office, gateway: tuple[str, Path]) -> None:
-    """Two people at one cuff; and whoever has no accepted decision gets no sensor."""
+    """Two people share one cuff; a person without an accepted decision gets no sensor."""
     agent, _ = gateway
     ada, bo, cy = (office.add_subject(name) for name in ("Ada", "Bo", "Cy"))
     for subject, sensor in ((ada, OLD), (bo, NEW)):

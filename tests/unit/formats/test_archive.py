@@ -46,7 +46,7 @@ def test_an_archive_is_what_winzip_describes() -> None:
 
 
 def test_only_the_first_file_can_be_read_without_a_passphrase() -> None:
-    """It says how to open the others, and tells of nobody."""
+    """It says how to open the others, and tells of no person."""
     with zipfile.ZipFile(io.BytesIO(made())) as plain:
         assert b"passphrase" in plain.read(archive.FIRST_FILE)
         for name in FILES:
@@ -76,7 +76,7 @@ def test_no_damage_and_no_guess_opens_an_archive() -> None:
 
 
 def test_a_file_that_somebody_added_is_refused() -> None:
-    """Whoever has an archive and no passphrase cannot put a file of theirs among the others."""
+    """Without the passphrase, no file can be added to an archive unnoticed."""
     grown = io.BytesIO(made())
     with zipfile.ZipFile(grown, "a") as adding:
         adding.writestr("your-data.html", "<script>")

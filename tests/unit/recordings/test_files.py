@@ -48,7 +48,7 @@ def test_device_as_source_is_not_read() -> None:
 
 
 def test_source_itself_may_be_a_link(tmp_path: Path) -> None:
-    """Whoever names a link means what it leads to."""
+    """A link that is named is followed."""
     (tmp_path / "a.csv").write_bytes(STRAP)
     (tmp_path / "link").symlink_to(tmp_path / "a.csv")
 

@@ -118,7 +118,7 @@ def test_nothing_to_do_is_refused(source: Path) -> None:
 def test_refused_files_are_not_replaced_by_invented_people(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], what: list[str]
 ) -> None:
-    """Whoever names a folder with files is told why none is read, and no one is played."""
+    """If no file of a named folder is read, the command says why and plays no one."""
     (tmp_path / "mine.csv").write_bytes(b"when,what\n1,2\n")
     (tmp_path / "open.csv").write_text(
         "x\nDevice Timestamp,Record Type,Historic Glucose mg/dL,Scan Glucose mg/dL\n"

@@ -83,7 +83,7 @@ class PostgresSubjects(Repository, Subjects):
             with self._connection.transaction():
                 self._calculate_likenesses()
         except DriverError as exc:
-            # Without all digests, nobody can say that a matricule is of nobody else.
+            # Without all digests, trust cannot say that a matricule is of no one else.
             if ins or self._connection.closed or not is_of_a_row(exc):
                 raise
             is_unread = True

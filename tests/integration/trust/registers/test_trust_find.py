@@ -1,4 +1,4 @@
-"""An operator's day with people: find, list, and register nobody twice."""
+"""An operator's day with people: find, list, and register no one twice."""
 
 import json
 from pathlib import Path
@@ -112,7 +112,7 @@ def test_people_who_were_added_before_are_compared(office: Office) -> None:
 
 
 def test_a_correction_and_an_erasure_are_followed(office: Office) -> None:
-    """The old name is free again, the new one is taken; an erased person resembles nobody."""
+    """The old name is free again, the new one is taken; an erased person resembles no one."""
     first = _add(office, "Zoé", "--born", "1980-01")
     office.run("subject", "rectify", first, "--name", "Chloé")
     second = _add(office, "Zoé", "--born", "1980-01")
@@ -127,7 +127,7 @@ def test_a_correction_and_an_erasure_are_followed(office: Office) -> None:
 
 
 def test_a_matricule_is_of_one_person(office: Office) -> None:
-    """It is sealed, shown, corrected, and refused for a second person whatever is given."""
+    """It is sealed, shown, corrected, and refused for a second person with every option."""
     identity = ("--identity-status", "qualified", "--ins", NIR)
     first = _add(office, "Ada", *identity)
     shown = office.run("subject", "show", first)

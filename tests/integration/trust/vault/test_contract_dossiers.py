@@ -1,4 +1,4 @@
-"""Dossiers: the same rules in every vault. Whatever is kept of one person is found, alone."""
+"""Dossiers in every vault: all that is kept of one person is found, and nothing of others."""
 
 import datetime as dt
 import secrets

@@ -91,7 +91,7 @@ def test_a_context_that_never_comes_is_told_at_the_end() -> None:
 
 @given(st.lists(st.integers(0, 30), max_size=60))
 def test_each_goes_once_and_in_order(arrived: list[int]) -> None:
-    """Whatever is missing or repeated, each record is passed on once and in order."""
+    """Each record is passed on once and in order, even if some are missing or repeated."""
     report, gone = Plain(after=-1), list[int]()
     for sequence in arrived:
         report.add(sequence, "")

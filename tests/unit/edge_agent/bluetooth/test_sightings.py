@@ -20,7 +20,7 @@ HEART_RATE = uuid_of(0x180D)
     ],
 )
 def test_a_name_cannot_steer_the_terminal(name: str | None, shown: str) -> None:
-    """Whatever name a device advertises, it cannot control the terminal, and takes one cell."""
+    """A device's advertised name cannot control the terminal, and takes one cell."""
     assert clean(name) == shown
 
 

@@ -84,7 +84,7 @@ def issued_to(key: Ed25519PrivateKey, *names: str) -> bytes:
 def test_a_certificate_is_of_the_gateway_of_the_settings(
     tls: TlsSettings, names: list[str], is_owner: bool
 ) -> None:
-    """Whoever else it was issued to, that is said in words, and no id is quoted."""
+    """If it was issued to another, the error says so in words and quotes no id."""
     key = credentials.signing_key(tls.key_file)
     credentials.write(tls.certificate_file, issued_to(key, *names), private=False)
     if is_owner:

@@ -35,7 +35,7 @@ def offer(
 
 @given(rules, st.data())
 def test_output_always_conforms(rule: Rule, data: st.DataObject) -> None:
-    """Whatever is measured, the output conforms to the rule and is plausible."""
+    """For every measurement the output conforms to the rule and is plausible."""
     quantity = QUANTITIES[rule.quantity]
     minimiser = Minimiser(rule, quantity)
     now_ms = 1_000_000
@@ -147,7 +147,7 @@ def test_next_interval_completes_the_one_before() -> None:
 def test_each_interval_is_observed_once_in_any_order(
     aggregate: Aggregate, times_ms: list[int]
 ) -> None:
-    """In whatever order a sensor tells its memory, each interval gets one observation."""
+    """A sensor may tell its memory in any order: each interval gets one observation."""
     rule = Rule(1, 1, MINUTE_MS, MINUTE_MS, aggregate)
     minimiser = Minimiser(rule, HEART_RATE)
     out = [offer(minimiser, at_ms, 70, record=n)[1] for n, at_ms in enumerate(times_ms)]

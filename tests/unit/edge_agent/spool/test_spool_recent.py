@@ -136,7 +136,7 @@ async def test_what_nobody_settles_is_folded(tmp_path: Path, sizes: list[int]) -
 
 async def test_random_lives_balance(tmp_path: Path) -> None:
     """
-    Whatever is appended, settled in any order and restarted: the spool has exactly the right
+    After any appends, settlements and restarts, in any order, the spool has exactly the right
     envelopes.
     """
     rng = random.Random(random.randrange(1 << 32))

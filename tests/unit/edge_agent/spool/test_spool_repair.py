@@ -291,7 +291,7 @@ class Kept(sqlite3.Connection):
 async def test_no_connection_stays_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    """Whatever is in the file, the spool closes each connection that it opened."""
+    """The spool closes each connection that it opened, for every content of the file."""
     connect = functools.partial(sqlite3.connect, factory=Kept)
     monkeypatch.setattr(sqlite3, "connect", connect)
     Kept.made.clear()

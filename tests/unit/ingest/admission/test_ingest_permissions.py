@@ -106,7 +106,7 @@ def test_table_grows() -> None:
 
 
 def test_last_readings_keep_the_newest() -> None:
-    """Each slot keeps its newest reading and its gateway, in whatever order readings come."""
+    """Each slot keeps its newest reading and its gateway, in any order of arrival."""
     last = LastReadings()
     slots = np.array([1, 5000])
     assert last.newest(slots)["time"].tolist() == [-1, -1]

@@ -15,7 +15,7 @@ def deliveries(count: int, generation: int = 1) -> list[Delivery]:
 @given(st.permutations(range(6)))
 def test_acks_keep_the_order_of_receipt(order: list[int]) -> None:
     """
-    In whatever order deliveries are settled, acknowledgements go out in order, and none
+    Deliveries may be settled in any order: acknowledgements go out in order, and none
     too early.
     """
     window = Window(bound=10)

@@ -44,7 +44,7 @@ def sensors(clinic: Clinic) -> Sensors:
 
 
 def person(clinic: Clinic) -> UUID:
-    """Return somebody who accepted the demo's purpose."""
+    """Return a person who accepted the demo's purpose."""
     with clinic.vault.transaction() as records:
         subject = add_subject(records)
         decide(records, subject, at=clinic.at)

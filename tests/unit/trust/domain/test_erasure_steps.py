@@ -182,7 +182,7 @@ def test_the_times_of_a_repeated_step_are_told_by_its_name() -> None:
 
 
 def test_the_document_is_canonical() -> None:
-    """Equal documents are the same bytes, in whatever order the facts were given."""
+    """Equal documents are the same bytes, in any order of the facts."""
     marked = Marked([], None, [], {"b": 1, "a": 2}, [], [])
     other = Marked([], None, [], {"a": 2, "b": 1}, [], [])
 

@@ -177,7 +177,7 @@ _ACTS = st.lists(
 @given(acts=_ACTS)
 def test_no_older_truth_is_written_after_a_newer_one(acts: list[str], keys: Keys) -> None:
     """
-    Whatever is decided and interrupted, each write equals the state of the vault at that
+    After every decision and interruption, each write equals the state of the vault at that
     moment.
     """
     clinic = Clinic(keys)

@@ -74,7 +74,7 @@ class AddSubject(Arguments, frozen=True, kw_only=True):
     ins_oid: _Authority = None
     even_if_alike: Annotated[
         bool,
-        Option(help="add them although somebody has the same name and month of birth"),
+        Option(help="add them although their name and month of birth are registered"),
     ] = False
 
 
@@ -98,13 +98,13 @@ def _add(app: App, arguments: AddSubject) -> SubjectAdded:
         _refuse_matricule(found.by_matricule)
         if found.by_name and not arguments.even_if_alike:
             raise Conflict(
-                f"somebody of that name and month of birth is registered: {_some(found.by_name)}."
+                f"a person of that name and month of birth is registered: {_some(found.by_name)}."
                 " Look with `vitalveil trust subject show`; if it is another person, give"
                 " --even-if-alike"
             )
         if found.is_unread and not arguments.even_if_alike:
             raise Conflict(
-                "somebody of that name and month of birth may be registered: a record cannot be"
+                "a person of that name and month of birth may be registered: a record cannot be"
                 " read, because a table of the vault is damaged. Look into the log of the database"
                 " server; if they are not registered, give --even-if-alike"
             )
@@ -128,7 +128,7 @@ def _identity(
 def _refuse_matricule(found: Sequence[UUID]) -> None:
     if found:
         raise Conflict(
-            f"somebody with that matricule is registered: {_some(found)}. Each person has their"
+            f"a person with that matricule is registered: {_some(found)}. Each person has their"
             " own: correct the record that is wrong with `vitalveil trust subject rectify`"
         )
 
@@ -219,8 +219,8 @@ COMMANDS: Final = (
         name="subject add",
         help="Add a person; the name is kept sealed",
         details="""\
-Prints the id of the person, which every other command takes. Somebody with the same name
-and month of birth, however it is written, is refused without --even-if-alike; somebody with
+Prints the id of the person, which every other command takes. A person with the same name
+and month of birth, however it is written, is refused without --even-if-alike; a person with
 the same matricule INS is always refused.""",
         example="subject add --name 'Ada Lovelace' --born 1985-12",
         arguments=AddSubject,
