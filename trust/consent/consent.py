@@ -62,7 +62,7 @@ class RecordedDecision(msgspec.Struct, frozen=True):
         return self.handles[0].handle if self.handles else None
 
     def __repr__(self) -> str:
-        return "Taken(…)"
+        return "RecordedDecision(…)"
 
 
 class Consent:

@@ -59,4 +59,4 @@ class EffectiveGrant(msgspec.Struct, frozen=True):
         )
 
     def __repr__(self) -> str:
-        return "Standing(…)"
+        return "EffectiveGrant(…)"

@@ -117,7 +117,7 @@ class ReidentificationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields
     expires_at: dt.datetime
 
     def __repr__(self) -> str:
-        return "Request(…)"
+        return "ReidentificationRequest(…)"
 
 
 class ReidentificationApproval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -38,7 +38,7 @@ class PersonalDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Unset if it was not told how the identity was verified; an older release reads it then."""
 
     def __repr__(self) -> str:
-        return "Identity(…)"
+        return "PersonalDetails(…)"
 
     __str__ = __repr__
 

@@ -41,7 +41,7 @@ class PreparedAgent(msgspec.Struct, frozen=True):
     certificate: bytes
 
     def __repr__(self) -> str:
-        return "Made(…)"
+        return "PreparedAgent(…)"
 
 
 def _make_one(authority: Authority, *, sealed: bool, now: dt.datetime) -> PreparedAgent:

@@ -36,7 +36,7 @@ class Returned(msgspec.Struct):
     """Whether the planner's statistics hold an erased name."""
 
     def __repr__(self) -> str:
-        return "Back(…)"
+        return "Returned(…)"
 
     def is_rows_alone(self) -> bool:
         """Return whether only rows without a name came back."""

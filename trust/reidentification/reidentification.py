@@ -46,7 +46,7 @@ class ReidentificationQuestion(msgspec.Struct, frozen=True):
     valid_for: dt.timedelta
 
     def __repr__(self) -> str:
-        return "Question(…)"
+        return "ReidentificationQuestion(…)"
 
 
 class Reidentification:

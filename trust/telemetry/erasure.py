@@ -31,7 +31,7 @@ class FoundRows(msgspec.Struct, frozen=True):
     """Agents that were ever permitted to send to one of the series."""
 
     def __repr__(self) -> str:
-        return "Found(…)"
+        return "FoundRows(…)"
 
 
 class Name(msgspec.Struct, frozen=True):
