@@ -21,7 +21,7 @@ MAX_AGE_MS: Final = 30 * 24 * 3_600_000 - 3_600_000
 TOO_OLD: Final = "too_old"
 
 
-class Intake(msgspec.Struct, frozen=True):
+class ImportDecision(msgspec.Struct, frozen=True):
     """The decision about all readings of a file."""
 
     flush: Flush
@@ -44,7 +44,7 @@ def take(
     now_ms: int,
     latest_ms: int,
     now: float,
-) -> Intake:
+) -> ImportDecision:
     """
     Offer all *measurements* to *pipeline*, and return what came of them.
 
@@ -69,4 +69,4 @@ def take(
                 refused[str(outcome)] += 1
             else:
                 merged += outcome is Verdict.COARSENED
-    return Intake(pipeline.take_all(now=now), merged, refused)
+    return ImportDecision(pipeline.take_all(now=now), merged, refused)

@@ -9,7 +9,7 @@ import msgspec
 from edge_agent.config import AgentSettings
 from edge_agent.errors import FileNotImported, StateInUse
 from edge_agent.file_import import intake, readings
-from edge_agent.file_import.intake import Intake
+from edge_agent.file_import.intake import ImportDecision
 from edge_agent.lease import keys
 from edge_agent.lease.leases import FileLeaseStore, Leases
 from edge_agent.pipeline.pipeline import Pipeline, marks_of
@@ -119,7 +119,7 @@ def _decide(
     clock: KeptTime,
     leases: Leases,
     spool: SqliteSpool,
-) -> Intake:
+) -> ImportDecision:
     """Return the decision about *measurements*, under the lease in force and earlier ones."""
     if leases.held is None:
         raise FileNotImported(
@@ -146,7 +146,7 @@ def _seal(
     held_keys: keys.Keys,
     leases: Leases,
     spool: SqliteSpool,
-    taken: Intake,
+    taken: ImportDecision,
 ) -> list[Sealed]:
     seal = Seal(
         agent=settings.agent,

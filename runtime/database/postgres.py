@@ -24,7 +24,7 @@ from runtime.database.session_settings import (
     WITH_PUBLIC,
     Limits,
     Rows,
-    Setting,
+    SessionSetting,
     Statement,
     checking,
     options,
@@ -123,7 +123,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """Parameters with the settings that can be sent in the start-up packet."""
     bare: Mapping[str, Any]
     """Parameters without settings, for a pooler that refuses settings."""
-    settings: Sequence[Setting]
+    settings: Sequence[SessionSetting]
 
 
 def wanted_of(where: str | Mapping[str, Any], limits: Limits, path: str) -> Wanted:
@@ -134,7 +134,7 @@ def wanted_of(where: str | Mapping[str, Any], limits: Limits, path: str) -> Want
     # The operator may change a limit, but no setting on which the meaning of statements depends:
     # of two values, the last one applies.
     ours = limits.settings()
-    relied_on = [*MEANING, Setting("search_path", path)]
+    relied_on = [*MEANING, SessionSetting("search_path", path)]
     sent = {
         **parts,
         "client_encoding": "UTF8",

@@ -26,7 +26,7 @@ class Statement(msgspec.Struct, frozen=True):
     may_fail: bool = False
 
 
-class Setting(msgspec.Struct, frozen=True):
+class SessionSetting(msgspec.Struct, frozen=True):
     """
     A setting that statements need.
 
@@ -64,15 +64,17 @@ class Limits(msgspec.Struct, frozen=True):
     lock_ms: int = 0
     idle_in_transaction_ms: int = 0
 
-    def settings(self) -> list[Setting]:
+    def settings(self) -> list[SessionSetting]:
         """Return the limits as settings, with those that no program ever sets."""
         return [
-            Setting("statement_timeout", str(self.statement_ms)),
-            Setting("lock_timeout", str(self.lock_ms)),
-            Setting("idle_in_transaction_session_timeout", str(self.idle_in_transaction_ms)),
-            Setting("idle_session_timeout", "0"),
+            SessionSetting("statement_timeout", str(self.statement_ms)),
+            SessionSetting("lock_timeout", str(self.lock_ms)),
+            SessionSetting(
+                "idle_in_transaction_session_timeout", str(self.idle_in_transaction_ms)
+            ),
+            SessionSetting("idle_session_timeout", "0"),
             # From PostgreSQL 17 on.
-            Setting("transaction_timeout", "0", is_sent=False),
+            SessionSetting("transaction_timeout", "0", is_sent=False),
         ]
 
 
@@ -85,33 +87,33 @@ catalogue is still searched first, because the path does not name it.
 
 MEANING: Final = (
     # Conversion between text and values.
-    Setting("DateStyle", "ISO, YMD", frozenset({"ISO, DMY", "ISO, MDY"})),
-    Setting("IntervalStyle", "postgres"),
-    Setting("TimeZone", "UTC"),
-    Setting("client_encoding", "UTF8", is_sent=False),
-    Setting("standard_conforming_strings", "on"),
-    Setting("bytea_output", "hex"),
-    Setting("extra_float_digits", "1", frozenset({"2", "3"})),
-    Setting("array_nulls", "on"),
-    Setting("quote_all_identifiers", "off"),
-    Setting("xmloption", "content"),
+    SessionSetting("DateStyle", "ISO, YMD", frozenset({"ISO, DMY", "ISO, MDY"})),
+    SessionSetting("IntervalStyle", "postgres"),
+    SessionSetting("TimeZone", "UTC"),
+    SessionSetting("client_encoding", "UTF8", is_sent=False),
+    SessionSetting("standard_conforming_strings", "on"),
+    SessionSetting("bytea_output", "hex"),
+    SessionSetting("extra_float_digits", "1", frozenset({"2", "3"})),
+    SessionSetting("array_nulls", "on"),
+    SessionSetting("quote_all_identifiers", "off"),
+    SessionSetting("xmloption", "content"),
     # Effects of a statement.
-    Setting("transform_null_equals", "off"),
-    Setting("row_security", "on"),
-    Setting("exit_on_error", "off"),
-    Setting("role", "none"),
-    Setting("restrict_nonsystem_relation_kind", "", is_sent=False),
+    SessionSetting("transform_null_equals", "off"),
+    SessionSetting("row_security", "on"),
+    SessionSetting("exit_on_error", "off"),
+    SessionSetting("role", "none"),
+    SessionSetting("restrict_nonsystem_relation_kind", "", is_sent=False),
     # Transactions. COMMIT waits for the disk; an operator may also make it wait for a standby.
-    Setting("default_transaction_isolation", "read committed"),
-    Setting("default_transaction_read_only", "off"),
-    Setting("default_transaction_deferrable", "off"),
-    Setting("synchronous_commit", "on", frozenset({"remote_apply"}), is_sent=False),
+    SessionSetting("default_transaction_isolation", "read committed"),
+    SessionSetting("default_transaction_read_only", "off"),
+    SessionSetting("default_transaction_deferrable", "off"),
+    SessionSetting("synchronous_commit", "on", frozenset({"remote_apply"}), is_sent=False),
     # Whether triggers and foreign keys fire; the meaning of names in functions; whether a
     # hypertable accepts rows.
-    Setting("session_replication_role", "origin", frozenset({"local"}), False, True),
-    Setting("plpgsql.variable_conflict", "error", is_sent=False, is_privileged=True),
-    Setting("timescaledb.restoring", "off", is_sent=False, is_privileged=True),
-    Setting("timescaledb.disable_load", "off", is_sent=False, is_privileged=True),
+    SessionSetting("session_replication_role", "origin", frozenset({"local"}), False, True),
+    SessionSetting("plpgsql.variable_conflict", "error", is_sent=False, is_privileged=True),
+    SessionSetting("timescaledb.restoring", "off", is_sent=False, is_privileged=True),
+    SessionSetting("timescaledb.disable_load", "off", is_sent=False, is_privileged=True),
 )
 """Settings on which the meaning of statements or the durability of a COMMIT depends."""
 
@@ -151,7 +153,7 @@ _POOLED: Final = (
 )
 
 
-def options(settings: Sequence[Setting]) -> str:
+def options(settings: Sequence[SessionSetting]) -> str:
     """Return *settings* as libpq's parameter `options`."""
     return " ".join(f"-c {s.name}={s.value.replace(' ', _SPACE)}" for s in settings if s.is_sent)
 
@@ -163,10 +165,10 @@ class _Session(msgspec.Struct, frozen=True):
     values: Mapping[str, str | None]
     sources: Mapping[str, str]
 
-    def wrong(self, settings: Sequence[Setting]) -> list[Setting]:
+    def wrong(self, settings: Sequence[SessionSetting]) -> list[SessionSetting]:
         return [s for s in settings if not s.holds(self.values.get(s.name.lower()))]
 
-    def kept(self, settings: Sequence[Setting]) -> list[str]:
+    def kept(self, settings: Sequence[SessionSetting]) -> list[str]:
         """Return the names of the settings that are right although they were not sent."""
         asked = [s for s in settings if not (s.is_sent or s.is_privileged)]
         values = {s.name: self.values.get(s.name.lower()) for s in asked}
@@ -174,7 +176,7 @@ class _Session(msgspec.Struct, frozen=True):
 
 
 def checking(
-    settings: Sequence[Setting], *, key_pid: int
+    settings: Sequence[SessionSetting], *, key_pid: int
 ) -> Generator[Statement, Rows, int | None]:
     """
     Check and set the settings of a session: yields statements, and receives the rows of each.
@@ -220,7 +222,7 @@ def shared() -> SessionRefused:
     )
 
 
-def _read(settings: Sequence[Setting]) -> Statement:
+def _read(settings: Sequence[SessionSetting]) -> Statement:
     listed = [s.name for s in settings if not _is_unlisted(s.name)]
     return Statement(_READ, [listed, [s.name for s in settings if _is_unlisted(s.name)]])
 
@@ -246,7 +248,7 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _refusal(setting: Setting, session: _Session, *, is_pooled: bool) -> SessionRefused:
+def _refusal(setting: SessionSetting, session: _Session, *, is_pooled: bool) -> SessionRefused:
     remedy = _REMEDIES.get(session.sources.get(setting.name.lower(), ""), _ANY_REMEDY)
     return SessionRefused(
         setting.name,

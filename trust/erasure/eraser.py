@@ -210,7 +210,7 @@ class Eraser:
         # Again: an erasure may continue days later, and the person may have agreed meanwhile.
         frozen = self._freezer.freeze(erasure)
         with self._vault.transaction() as records:
-            exports = Exports()
+            exports = DeletedExports()
             # The key first: a command that adds a handle or an export for the person waits for it.
             if erasure.purpose is None:
                 records.subjects.destroy_key(erasure.subject)
@@ -267,7 +267,7 @@ class Eraser:
         back = self._verifier.back_of(erasure.number)
         kept = [] if back is None else self._verifier.repetition.erase(erasure.number, back)
         looked = self._verifier.repetition.finish_rewriting()
-        exports = Exports()
+        exports = DeletedExports()
         if erasure.purpose is None:
             with self._vault.transaction() as records:
                 exports = _discard_exports(records, erasure.subject)
@@ -296,7 +296,7 @@ class Eraser:
         return self._residue.of(erasure)
 
 
-class Exports(msgspec.Struct, frozen=True):
+class DeletedExports(msgspec.Struct, frozen=True):
     """How many files of a person's exports were deleted, and how many were not."""
 
     deleted: int = 0
@@ -310,7 +310,7 @@ class Exports(msgspec.Struct, frozen=True):
         return ["files of exports, which cannot be deleted"] if self.kept else []
 
 
-def _discard_exports(records: Records, subject: UUID) -> Exports:
+def _discard_exports(records: Records, subject: UUID) -> DeletedExports:
     """Delete the exports of *subject*, one by one: a file that stays does not stop the others."""
     deleted = kept = others = 0
     for export, file in records.exports.of(subject):
@@ -323,7 +323,7 @@ def _discard_exports(records: Records, subject: UUID) -> Exports:
             continue
         records.exports.mark_deleted(export)
         deleted += 1
-    return Exports(deleted, kept, others)
+    return DeletedExports(deleted, kept, others)
 
 
 def scope_of(text: str) -> str | None:

@@ -19,7 +19,7 @@ from trust.errors import KeyFileError, LedgerLost, Tampered
 from trust.telemetry.erasure import Stores
 from trust.vault.erasure_file import LedgerFile
 from trust.vault.protocols import Vault
-from trust.vault.records.erasures import Entry
+from trust.vault.records.erasures import LedgerEntry
 
 _log: Final = Log("trust.erasure.ledger_copy")
 
@@ -44,7 +44,7 @@ class Copy(msgspec.Struct, frozen=True):
     """The result of a comparison of the file with the vault."""
 
     state: FileState
-    lacking: list[Entry]
+    lacking: list[LedgerEntry]
     """Erasures that the vault knows and the file lacks."""
 
 
@@ -146,6 +146,6 @@ _WHY: Final = {
 }
 
 
-def _key(entry: Entry) -> tuple[UUID, str | None, dt.datetime]:
+def _key(entry: LedgerEntry) -> tuple[UUID, str | None, dt.datetime]:
     """Return the identity of an erasure; its number is none, as a restored vault may reuse it."""
     return entry.erasure.subject, entry.erasure.purpose, entry.erasure.requested_at

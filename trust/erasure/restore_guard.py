@@ -28,7 +28,7 @@ from trust.vault.erasure_file import LedgerFile
 from trust.vault.isolation import attempt
 from trust.vault.protocols import Vault
 from trust.vault.records.decisions import Chain
-from trust.vault.records.erasures import Entry, Erasure
+from trust.vault.records.erasures import Erasure, LedgerEntry
 
 _GROUP: Final = 100
 _log: Final = Log("trust.erasure.restore_guard")
@@ -136,7 +136,7 @@ class RestoreGuard:
                 again.append(number)
         return again
 
-    def _enter(self, entry: Entry) -> int | None:
+    def _enter(self, entry: LedgerEntry) -> int | None:
         with self._vault.transaction() as records:
             number = records.erasures.enter(entry)
             if number is not None:

@@ -30,7 +30,7 @@ from trust.vault.records.dossiers import (
     BoundSensors,
     Dossier,
     NamedRepresentative,
-    Reidentification,
+    RecordedReidentification,
 )
 from wire.quantities import BY_NAME
 
@@ -44,7 +44,7 @@ class Told(msgspec.Struct, frozen=True):
     answers: Sequence[Answered]
     policies: Sequence[purposes.Purpose]
     """The versions of purposes that the person decided on."""
-    openings: Sequence[Reidentification]
+    openings: Sequence[RecordedReidentification]
 
     def __repr__(self) -> str:
         return "Told(…)"

@@ -11,7 +11,7 @@ from runtime import files
 from runtime.causes.cause import Cause
 from runtime.causes.explain import explain
 from trust.errors import KeyFileError
-from trust.vault.records.erasures import Entry, Erasure
+from trust.vault.records.erasures import Erasure, LedgerEntry
 
 
 class LedgerFile:
@@ -25,7 +25,7 @@ class LedgerFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: LedgerEntry) -> None:
         """
         Add *entry*, unless the file has it already; on return the entry survives a power cut.
 
@@ -76,7 +76,7 @@ class LedgerFile:
     def _beside(self) -> Path:
         return self._path.with_name(f"{self._path.name}.count")
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[LedgerEntry]:
         """
         Yield the entries of the file; lines that a power cut has truncated are omitted.
 
@@ -89,11 +89,11 @@ class LedgerFile:
             raise self._refused(exc) from None
         for line in lines:
             try:
-                yield msgspec.json.decode(line, type=Entry)
+                yield msgspec.json.decode(line, type=LedgerEntry)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue
 
-    def readable(self) -> Iterator[Entry]:
+    def readable(self) -> Iterator[LedgerEntry]:
         """Yield the entries as `entries` does, and end without an error if it cannot be read."""
         try:
             yield from self.entries()

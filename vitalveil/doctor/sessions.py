@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import psycopg
 
-from runtime.database.session_settings import MEANING, Limits, Setting
+from runtime.database.session_settings import MEANING, Limits, SessionSetting
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
 Facts = Mapping[str, Any]
 _FACTS: Final = resources.files("vitalveil.doctor").joinpath("sql", "sessions.sql")
-_RELIED_ON: Final[Mapping[str, Setting]] = {
+_RELIED_ON: Final[Mapping[str, SessionSetting]] = {
     setting.name.lower(): setting
-    for setting in (*MEANING, *Limits().settings(), Setting("search_path", ""))
+    for setting in (*MEANING, *Limits().settings(), SessionSetting("search_path", ""))
 }
 _LOGS: Final[Mapping[str, frozenset[str]]] = {
     "log_statement": frozenset({"none", "ddl"}),

@@ -13,11 +13,11 @@ from trust.vault.records.dossiers import (
     BoundSensors,
     Dossier,
     Dossiers,
-    ExportMade,
     GatewayRecord,
     NamedRepresentative,
+    RecordedExport,
+    RecordedReidentification,
     Rectification,
-    Reidentification,
     bound_sensors,
     opened_name,
 )
@@ -46,7 +46,7 @@ class MemoryDossiers(MemoryRepository, Dossiers):
             ],
             requests=[one for one in tables.requests.values() if one.subject == subject],
             exports=[
-                ExportMade(row.record.export, row.made_at, row.record.observations,
+                RecordedExport(row.record.export, row.made_at, row.record.observations,
                            row.record.expires_at, row.deleted_at)
                 for row in tables.exports.values() if row.record.subject == subject
             ],
@@ -68,10 +68,12 @@ class MemoryDossiers(MemoryRepository, Dossiers):
         )  # fmt: skip
         return bound_sensors(sealed, row.ended_at, self._keys)
 
-    def reidentifications(self, pseudonyms: Collection[str]) -> list[Reidentification]:
+    def reidentifications(self, pseudonyms: Collection[str]) -> list[RecordedReidentification]:
         read = [
             (msgspec.json.decode(row.signed.document, type=ReidentificationRequest), row)
             for row in self._tables.reidentifications.values()
             if any(named.encode() in row.signed.document for named in pseudonyms)
         ]
-        return [Reidentification(one, len(row.approvals), row.opened_at) for one, row in read]
+        return [
+            RecordedReidentification(one, len(row.approvals), row.opened_at) for one, row in read
+        ]

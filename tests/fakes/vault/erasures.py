@@ -17,10 +17,10 @@ from trust.domain.erasure_steps import (
 )
 from trust.errors import Conflict, NotFound, Tampered
 from trust.vault.records.erasures import (
-    Entry,
     Erasure,
     Erasures,
     FoundAgain,
+    LedgerEntry,
     Mark,
     sign_step,
     verified_mark,
@@ -130,14 +130,14 @@ class MemoryErasures(MemoryRepository, Erasures):
         signed = sign_step(number, step, facts, self._keys)
         self._tables.steps.setdefault((number, step), StepRow(*signed))
 
-    def entry(self, number: int) -> Entry:
+    def entry(self, number: int) -> LedgerEntry:
         document, signature = self.signed(number, "mark")
-        return Entry(self.get(number), document.decode(), signature)
+        return LedgerEntry(self.get(number), document.decode(), signature)
 
-    def read(self, entry: Entry) -> Marked:
+    def read(self, entry: LedgerEntry) -> Marked:
         return self._marked(entry.document.encode(), entry.signature, entry.erasure.number)
 
-    def enter(self, entry: Entry) -> int | None:
+    def enter(self, entry: LedgerEntry) -> int | None:
         facts, known = self.read(entry), entry.erasure
         if known.subject not in self._tables.subjects:
             return None

@@ -38,7 +38,7 @@ class IdentityStatus(enum.StrEnum):
         return self in (IdentityStatus.RETRIEVED, IdentityStatus.QUALIFIED)
 
 
-class Authority(enum.StrEnum):
+class IdentityAuthority(enum.StrEnum):
     """The OID of the authority that assigned a matricule."""
 
     NIR = "1.2.250.1.213.1.4.8"
@@ -53,7 +53,7 @@ class NationalIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: IdentityStatus
     matricule: str | None = None
     """15 characters, with the key."""
-    authority: Authority | None = None
+    authority: IdentityAuthority | None = None
 
     def __repr__(self) -> str:
         return "NationalIdentity(…)"
@@ -62,7 +62,7 @@ class NationalIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def national_identity(
-    status: IdentityStatus, *, matricule: str | None, authority: Authority | None
+    status: IdentityStatus, *, matricule: str | None, authority: IdentityAuthority | None
 ) -> NationalIdentity:
     """
     Return the identity, checked.
@@ -86,7 +86,9 @@ def national_identity(
         return NationalIdentity(status)
     if matricule is None:
         raise Refused(f"an identity that is {status} has a matricule: give it with --ins")
-    return NationalIdentity(status, checked_matricule(matricule), authority or Authority.NIR)
+    return NationalIdentity(
+        status, checked_matricule(matricule), authority or IdentityAuthority.NIR
+    )
 
 
 def checked_matricule(text: str) -> str:

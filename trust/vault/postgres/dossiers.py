@@ -14,11 +14,11 @@ from trust.vault.records.dossiers import (
     BoundSensors,
     Dossier,
     Dossiers,
-    ExportMade,
     GatewayRecord,
     NamedRepresentative,
+    RecordedExport,
+    RecordedReidentification,
     Rectification,
-    Reidentification,
     bound_sensors,
     opened_name,
 )
@@ -66,7 +66,7 @@ class PostgresDossiers(Repository, Dossiers):
             gateways=[GatewayRecord(*row) for row in self._fetch("gateways", subject)],
             rectifications=[Rectification(*row) for row in self._fetch("rectifications", subject)],
             requests=[request_of(row) for row in self._fetch("requests", subject)],
-            exports=[ExportMade(*row) for row in self._fetch("exports", subject)],
+            exports=[RecordedExport(*row) for row in self._fetch("exports", subject)],
             representatives=self._named(subject),
             erasures=[Erasure(*row) for row in self._fetch("erasures", subject)],
         )
@@ -86,7 +86,7 @@ class PostgresDossiers(Repository, Dossiers):
             for one in self._representatives.of(subject)
         ]
 
-    def reidentifications(self, pseudonyms: Collection[str]) -> list[Reidentification]:
+    def reidentifications(self, pseudonyms: Collection[str]) -> list[RecordedReidentification]:
         found = []
         for document, approvals, opened_at in self._fetch("reidentifications", list(pseudonyms)):
             try:
@@ -96,5 +96,5 @@ class PostgresDossiers(Repository, Dossiers):
             except Tampered:
                 # Whose pseudonym an unreadable request names is told to the auditor, not here.
                 continue
-            found.append(Reidentification(request, approvals, opened_at))
+            found.append(RecordedReidentification(request, approvals, opened_at))
         return found

@@ -17,10 +17,10 @@ from trust.ports import Keys
 from trust.vault.database import Connection
 from trust.vault.records.decisions import Decisions
 from trust.vault.records.erasures import (
-    Entry,
     Erasure,
     Erasures,
     FoundAgain,
+    LedgerEntry,
     Mark,
     sign_step,
     verified_mark,
@@ -135,14 +135,14 @@ class PostgresErasures(Repository, Erasures):
         document, signature = sign_step(number, step, facts, self._keys)
         self._run("record", number, step, document, self._keys.key_id, signature)
 
-    def entry(self, number: int) -> Entry:
+    def entry(self, number: int) -> LedgerEntry:
         document, signature = self.signed(number, "mark")
-        return Entry(self.get(number), document.decode(), signature)
+        return LedgerEntry(self.get(number), document.decode(), signature)
 
-    def read(self, entry: Entry) -> Marked:
+    def read(self, entry: LedgerEntry) -> Marked:
         return self._marked(entry.document.encode(), entry.signature, entry.erasure.number)
 
-    def enter(self, entry: Entry) -> int | None:
+    def enter(self, entry: LedgerEntry) -> int | None:
         facts = self.read(entry)
         known = entry.erasure
         if not self._subjects.exists(known.subject):

@@ -43,7 +43,7 @@ class Rectification(msgspec.Struct, frozen=True):
     rectified_at: dt.datetime
 
 
-class ExportMade(msgspec.Struct, frozen=True):
+class RecordedExport(msgspec.Struct, frozen=True):
     """An export of the person's data that was made."""
 
     export: UUID
@@ -64,7 +64,7 @@ class NamedRepresentative(msgspec.Struct, frozen=True):
         return "NamedRepresentative(…)"
 
 
-class Reidentification(msgspec.Struct, frozen=True):
+class RecordedReidentification(msgspec.Struct, frozen=True):
     """A request of an officer to learn who is behind pseudonyms."""
 
     request: ReidentificationRequest
@@ -80,7 +80,7 @@ class Dossier(msgspec.Struct, frozen=True):
     gateways: list[GatewayRecord]
     rectifications: list[Rectification]
     requests: list[RightsRequest]
-    exports: list[ExportMade]
+    exports: list[RecordedExport]
     representatives: list[NamedRepresentative]
     erasures: list[Erasure]
     """Erasures of single purposes."""
@@ -125,7 +125,7 @@ class Dossiers(Protocol):
         """
         ...
 
-    def reidentifications(self, pseudonyms: Collection[str]) -> list[Reidentification]:
+    def reidentifications(self, pseudonyms: Collection[str]) -> list[RecordedReidentification]:
         """
         Return the requests to re-identify any of *pseudonyms*, in the order they were made.
 

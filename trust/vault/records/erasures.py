@@ -38,7 +38,7 @@ class Erasure(msgspec.Struct, frozen=True):
     requested_at: dt.datetime
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LedgerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A line of the ledger's file: enough to erase again."""
 
     erasure: Erasure
@@ -191,7 +191,7 @@ class Erasures(Protocol):
         """Record *facts* of the *times*-th time that data of erasure *number* reappeared."""
         ...
 
-    def entry(self, number: int) -> Entry:
+    def entry(self, number: int) -> LedgerEntry:
         """
         Return erasure *number* as the ledger's file keeps it.
 
@@ -200,7 +200,7 @@ class Erasures(Protocol):
         """
         ...
 
-    def read(self, entry: Entry) -> Marked:
+    def read(self, entry: LedgerEntry) -> Marked:
         """
         Return the facts of the step `mark` that *entry* of the ledger's file holds.
 
@@ -209,7 +209,7 @@ class Erasures(Protocol):
         """
         ...
 
-    def enter(self, entry: Entry) -> int | None:
+    def enter(self, entry: LedgerEntry) -> int | None:
         """
         Add *entry* of the ledger's file to this vault; return its number here.
 

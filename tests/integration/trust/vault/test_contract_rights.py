@@ -25,7 +25,7 @@ from trust.errors import Conflict, NotFound, Tampered, VaultUnavailable
 from trust.ports import Keys
 from trust.vault.protocols import Records, Vault
 from trust.vault.records.enrolments import Renewal
-from trust.vault.records.erasures import Entry, Erasure, sign_step
+from trust.vault.records.erasures import Erasure, LedgerEntry, sign_step
 from trust.vault.records.requests import ExportRecord
 
 _NONE = uuid.UUID(int=0)
@@ -166,7 +166,7 @@ def test_a_number_of_the_file_is_never_given_again(
     document, signature = sign_step(9, "mark", _mark(1), keys)
     with vault.transaction() as records:
         subject = add_subject(records)
-        entry = Entry(Erasure(9, subject, None, at), document.decode(), signature)
+        entry = LedgerEntry(Erasure(9, subject, None, at), document.decode(), signature)
 
         assert records.erasures.enter(entry) == 9
         assert records.erasures.entry(9) == entry

@@ -8,7 +8,7 @@ from runtime.database import postgres
 from runtime.database.session_settings import (
     MEANING,
     Limits,
-    Setting,
+    SessionSetting,
     Statement,
     checking,
     options,
@@ -141,7 +141,7 @@ def test_a_commit_waits_for_the_disk_at_least(found: str, holds: bool) -> None:
 
 def test_options_quote_blanks() -> None:
     """A value with a blank is quoted in the options."""
-    text = options([Setting("a", "b, c"), Setting("d", "e", is_sent=False)])
+    text = options([SessionSetting("a", "b, c"), SessionSetting("d", "e", is_sent=False)])
     assert text == "-c a=b,\\ c"
 
 

@@ -23,7 +23,7 @@ from trust.errors import BrokerUnavailable, NotFound
 from trust.ports import Keys
 from trust.reconcile.reconciler import Reconciler
 from trust.vault.erasure_file import LedgerFile
-from trust.vault.records.erasures import Entry
+from trust.vault.records.erasures import LedgerEntry
 
 
 class Killed(BaseException):
@@ -40,7 +40,7 @@ class _File(LedgerFile):
 
     fails = False
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: LedgerEntry) -> None:
         if self.fails:
             raise Killed
         super().append(entry)

@@ -11,7 +11,7 @@ import pytest
 from trust.errors import KeyFileError
 from trust.keys import files
 from trust.vault.erasure_file import LedgerFile
-from trust.vault.records.erasures import Entry, Erasure
+from trust.vault.records.erasures import Erasure, LedgerEntry
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_destroyed_file_stays_away(tmp_path: Path, synced: list[set[str]]) -> 
 def test_the_ledgers_file_keeps_its_name(tmp_path: Path, synced: list[set[str]]) -> None:
     """The first line of the ledger's file and its count survive a power cut."""
     at = dt.datetime(2026, 5, 4, tzinfo=dt.UTC)
-    entry = Entry(Erasure(1, uuid.UUID(int=1), None, at), "{}", b"signature")
+    entry = LedgerEntry(Erasure(1, uuid.UUID(int=1), None, at), "{}", b"signature")
 
     LedgerFile(tmp_path / "erasures.jsonl").append(entry)
 

@@ -5,13 +5,13 @@ import uuid
 from pathlib import Path
 
 from trust.vault.erasure_file import LedgerFile
-from trust.vault.records.erasures import Entry, Erasure, Tombstones
+from trust.vault.records.erasures import Erasure, LedgerEntry, Tombstones
 
 
-def entry(number: int) -> Entry:
+def entry(number: int) -> LedgerEntry:
     """Return an entry."""
     at = dt.datetime(2026, 5, 4, tzinfo=dt.UTC)
-    return Entry(Erasure(number, uuid.UUID(int=number), None, at), "{}", b"signature")
+    return LedgerEntry(Erasure(number, uuid.UUID(int=number), None, at), "{}", b"signature")
 
 
 def test_file_keeps_each_erasure_once(tmp_path: Path) -> None:

@@ -144,13 +144,13 @@ class AgentRow(Row, frozen=True, kw_only=True):
     may_be_connected: bool
 
 
-class Agents(Result, frozen=True, kw_only=True):
+class AgentList(Result, frozen=True, kw_only=True):
     """Result: all gateways."""
 
     rows: list[AgentRow]
 
 
-def _list(app: App, arguments: ListAgents) -> Agents:
+def _list(app: App, arguments: ListAgents) -> AgentList:
     at = now()
     rows: list[AgentRow] = []
     after = ""
@@ -173,7 +173,7 @@ def _list(app: App, arguments: ListAgents) -> Agents:
             if _is_asked(one, arguments, at=at)
         ]
         if len(page) < _PAGE:
-            return Agents(rows=rows)
+            return AgentList(rows=rows)
         after = page[-1].agent
 
 
@@ -305,7 +305,7 @@ COMMANDS: Final = (
         help="List the gateways, with lease and certificate of each",
         example="agent list --state in-service --certificate-ends-within 30d",
         arguments=ListAgents,
-        result=Agents,
+        result=AgentList,
         run=_list,
     ),
     Command(

@@ -20,7 +20,7 @@ class PublishLeases(Arguments, frozen=True, kw_only=True):
     ] = None
 
 
-class LeasesPublished(Result, frozen=True, kw_only=True):
+class PublishedLeases(Result, frozen=True, kw_only=True):
     """Result: the issued leases; empty without --renew."""
 
     withdrawn_at: str | UnsetType | None = UNSET
@@ -29,14 +29,14 @@ class LeasesPublished(Result, frozen=True, kw_only=True):
     leases: dict[str, int] | UnsetType = UNSET
 
 
-def _publish(app: App, arguments: PublishLeases) -> LeasesPublished:
+def _publish(app: App, arguments: PublishLeases) -> PublishedLeases:
     if arguments.renew is None:
-        return LeasesPublished()
+        return PublishedLeases()
     brought = app.reconciler.reconcile([arguments.renew], renew=True)
     if arguments.renew not in brought.versions and brought.committed_at is None:
         raise NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
     done = effects(brought.check(arguments.renew))
-    return LeasesPublished(
+    return PublishedLeases(
         withdrawn_at=done.withdrawn_at,
         committed_at=done.committed_at,
         lease_version=done.lease_version,
@@ -89,7 +89,7 @@ COMMANDS: Final = (
         help="Publish the leases that wait to be published",
         example="lease publish --renew AGENT",
         arguments=PublishLeases,
-        result=LeasesPublished,
+        result=PublishedLeases,
         run=_publish,
         changes_leases=True,
     ),

@@ -270,7 +270,7 @@ class DecisionRow(Row, frozen=True, kw_only=True):
     decision: UUID
 
 
-class Decisions(Result, frozen=True, kw_only=True):
+class DecisionList(Result, frozen=True, kw_only=True):
     """Result: decisions, by person, by purpose and then in order."""
 
     problems: int | UnsetType = UNSET
@@ -279,9 +279,9 @@ class Decisions(Result, frozen=True, kw_only=True):
     rows: list[DecisionRow]
 
 
-def _list(app: App, arguments: ListDecisions) -> Decisions:
+def _list(app: App, arguments: ListDecisions) -> DecisionList:
     if arguments.subject is not None:
-        return Decisions(rows=_decisions_of(app, arguments.subject, arguments))
+        return DecisionList(rows=_decisions_of(app, arguments.subject, arguments))
     rows: list[DecisionRow] = []
     unread: list[UUID] = []
     for subject in _everybody(app):
@@ -294,8 +294,8 @@ def _list(app: App, arguments: ListDecisions) -> Decisions:
         else:
             rows += [msgspec.structs.replace(row, subject=subject) for row in theirs]
     if not unread:
-        return Decisions(rows=rows)
-    return Decisions(problems=len(unread), unreadable_subjects=unread, rows=rows)
+        return DecisionList(rows=rows)
+    return DecisionList(problems=len(unread), unreadable_subjects=unread, rows=rows)
 
 
 def _everybody(app: App) -> Iterator[UUID]:
@@ -391,7 +391,7 @@ bound to the person at the gateway measures for the purpose; nothing is unbound.
         help="List the decisions of a person or of everybody, in their order",
         example="decision list --state accepted --ends-within 30d",
         arguments=ListDecisions,
-        result=Decisions,
+        result=DecisionList,
         run=_list,
     ),
 )

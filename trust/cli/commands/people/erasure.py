@@ -55,7 +55,7 @@ class Erase(Arguments, frozen=True, kw_only=True):
     request: RequestToClose = None
 
 
-class FoundAgain(msgspec.Struct, frozen=True):
+class FoundAgainRow(msgspec.Struct, frozen=True):
     """An erased item that was found again and erased again."""
 
     where: list[str]
@@ -67,7 +67,7 @@ class ErasureCertified(Certificate, frozen=True, kw_only=True):
 
     certificate: str | None
     """The file of the certificate."""
-    found_again: list[FoundAgain]
+    found_again: list[FoundAgainRow]
     document: bytes
     """The signed certificate."""
 
@@ -100,7 +100,7 @@ def _certified(app: App, number: int, out: str | None) -> ErasureCertified:
         certificate=None if out is None else str(Path(out)),
         # These are signed in the ledger and are not part of the certificate.
         found_again=[
-            FoundAgain(found.facts.where, found.is_rewritten)
+            FoundAgainRow(found.facts.where, found.is_rewritten)
             for found in app.eraser().found_again(number)
         ],
         document=certificate.encode(signed),

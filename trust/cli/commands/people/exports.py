@@ -29,16 +29,16 @@ class ExportRow(Row, frozen=True, kw_only=True):
     file: str
 
 
-class Exports(Result, frozen=True, kw_only=True):
+class ExportList(Result, frozen=True, kw_only=True):
     """Result: exports, the oldest first."""
 
     rows: list[ExportRow]
 
 
-def _list(app: App, arguments: ListExports) -> Exports:
+def _list(app: App, arguments: ListExports) -> ExportList:
     with app.vault.transaction() as records:
         found = records.exports.listed(subject=arguments.subject, with_deleted=arguments.all)
-    return Exports(
+    return ExportList(
         rows=[
             ExportRow(
                 export=one.record.export,
@@ -61,7 +61,7 @@ COMMANDS: Final = (
         help="List the files that hold a person's data until they are deleted",
         example="export list --subject ID --all",
         arguments=ListExports,
-        result=Exports,
+        result=ExportList,
         run=_list,
     ),
 )

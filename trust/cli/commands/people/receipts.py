@@ -241,7 +241,7 @@ class MakeExport(Arguments, frozen=True, kw_only=True):
     ] = Seal.ZIP
 
 
-class ExportMade(Result, frozen=True, kw_only=True):
+class ExportWritten(Result, frozen=True, kw_only=True):
     """Result: an export that is ready to be fetched."""
 
     export: UUID
@@ -252,7 +252,7 @@ class ExportMade(Result, frozen=True, kw_only=True):
     """The keys of [notice] in the settings that are missing: the person must be told otherwise."""
 
 
-def _make_export(app: App, arguments: MakeExport) -> ExportMade:
+def _make_export(app: App, arguments: MakeExport) -> ExportWritten:
     handed = app.exporter.export(
         arguments.subject,
         Path(arguments.out),
@@ -261,7 +261,7 @@ def _make_export(app: App, arguments: MakeExport) -> ExportMade:
         request=arguments.request,
         seal=arguments.seal,
     )
-    return ExportMade(
+    return ExportWritten(
         export=handed.export,
         file=str(handed.file),
         observations=handed.observations,
@@ -324,7 +324,7 @@ COMMANDS: Final = (
         help="Write all data of a person, encrypted for that person (GDPR art. 15, 20)",
         example="export make SUBJECT --out person.zip --passphrase-file passphrase.txt",
         arguments=MakeExport,
-        result=ExportMade,
+        result=ExportWritten,
         run=_make_export,
     ),
     Command(

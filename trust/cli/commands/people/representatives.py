@@ -95,16 +95,16 @@ class RepresentativeRow(Row, frozen=True, kw_only=True):
     shown_by: str
 
 
-class Representatives(Result, frozen=True, kw_only=True):
+class RepresentativeList(Result, frozen=True, kw_only=True):
     """The representatives of a person."""
 
     rows: list[RepresentativeRow]
 
 
-def _list(app: App, arguments: ListRepresentatives) -> Representatives:
+def _list(app: App, arguments: ListRepresentatives) -> RepresentativeList:
     with app.vault.transaction() as records:
         found = records.representatives.of(arguments.subject)
-    return Representatives(rows=[_row(one) for one in found])
+    return RepresentativeList(rows=[_row(one) for one in found])
 
 
 def _row(one: Representative) -> RepresentativeRow:
@@ -155,7 +155,7 @@ COMMANDS: Final = (
         name="representative list",
         help="List the representatives of a person, without names",
         arguments=ListRepresentatives,
-        result=Representatives,
+        result=RepresentativeList,
         run=_list,
     ),
     Command(

@@ -84,7 +84,7 @@ class RequestRow(Row, frozen=True, kw_only=True):
     outcome: str | None
 
 
-class Requests(Result, frozen=True, kw_only=True):
+class RequestList(Result, frozen=True, kw_only=True):
     """Result: requests and reminders, and the ids of unreadable ones."""
 
     rows: list[RequestRow]
@@ -93,7 +93,7 @@ class Requests(Result, frozen=True, kw_only=True):
     unreadable_subjects: list[UUID] | UnsetType = UNSET
 
 
-def _list(app: App, arguments: ListRequests) -> Requests:
+def _list(app: App, arguments: ListRequests) -> RequestList:
     found, unread = _requests(app, with_closed=arguments.all)
     coming, at_fault = _reminders(app)
     at = now()
@@ -126,8 +126,8 @@ def _list(app: App, arguments: ListRequests) -> Requests:
     ]
     rows = [one for one in rows if _is_asked(one, arguments)]
     if not unread and not at_fault:
-        return Requests(rows=rows)
-    return Requests(
+        return RequestList(rows=rows)
+    return RequestList(
         rows=rows,
         problems=len(unread) + len(at_fault),
         unreadable_requests=unread,
@@ -250,7 +250,7 @@ COMMANDS: Final = (
         example="request list --overdue --kind access",
         details="People who soon reach the age to decide for themselves are listed as reminders.",
         arguments=ListRequests,
-        result=Requests,
+        result=RequestList,
         run=_list,
     ),
     Command(

@@ -60,7 +60,7 @@ class SubjectRow(Row, frozen=True, kw_only=True):
     erased_at: str | UnsetType | None = UNSET
 
 
-class Subjects(Result, frozen=True, kw_only=True):
+class SubjectList(Result, frozen=True, kw_only=True):
     """Result: people, without names."""
 
     next: UUID | UnsetType = UNSET
@@ -68,7 +68,7 @@ class Subjects(Result, frozen=True, kw_only=True):
     rows: list[SubjectRow]
 
 
-def _list(app: App, arguments: ListSubjects) -> Subjects:
+def _list(app: App, arguments: ListSubjects) -> SubjectList:
     if arguments.limit is not None and arguments.limit < 1:
         raise Refused("--limit is 1 or more")
     wanted = SubjectFilter(
@@ -87,8 +87,8 @@ def _list(app: App, arguments: ListSubjects) -> Subjects:
         rows += [_row(one, shows_erased=shows_erased) for one in kept]
         if arguments.limit is not None and len(rows) > arguments.limit:
             rows = rows[: arguments.limit]
-            return Subjects(next=rows[-1].subject, rows=rows)
-    return Subjects(rows=rows)
+            return SubjectList(next=rows[-1].subject, rows=rows)
+    return SubjectList(rows=rows)
 
 
 def _row(one: SubjectSummary, *, shows_erased: bool) -> SubjectRow:
@@ -207,7 +207,7 @@ Without --limit everybody is listed. A filter by name opens the sealed names, an
 row in `reidentify log`.""",
         example="subject list --purpose home-monitoring --state measured --limit 50",
         arguments=ListSubjects,
-        result=Subjects,
+        result=SubjectList,
         run=_list,
     ),
     Command(

@@ -99,7 +99,7 @@ class SensorRow(Row, frozen=True, kw_only=True):
     unbound_at: str | None
 
 
-class Sensors(Result, frozen=True, kw_only=True):
+class SensorList(Result, frozen=True, kw_only=True):
     """Result: sensors, by gateway."""
 
     rows: list[SensorRow]
@@ -138,11 +138,11 @@ def _changed(changed: ChangedSensors) -> SensorsChanged:
     )
 
 
-def _list(app: App, arguments: ListSensors) -> Sensors:
+def _list(app: App, arguments: ListSensors) -> SensorList:
     if arguments.subject is None and arguments.agent is None:
         raise Refused("give --subject, --agent or both: whose sensors, or at which gateway")
     found = app.sensors.bound(subject=arguments.subject, agent=arguments.agent)
-    return Sensors(rows=[_row(one) for one in found])
+    return SensorList(rows=[_row(one) for one in found])
 
 
 def _row(one: BoundSensor) -> SensorRow:
@@ -201,7 +201,7 @@ still sent and stored; from now on it is not listened to.""",
         help="List the sensors of a person, or at a gateway",
         example="sensor list --subject ID",
         arguments=ListSensors,
-        result=Sensors,
+        result=SensorList,
         run=_list,
     ),
 )

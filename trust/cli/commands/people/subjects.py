@@ -21,7 +21,7 @@ from trust.composition import App, now
 from trust.decisions.representatives import check_born
 from trust.domain.due_dates import RequestOutcome
 from trust.domain.identity.national import (
-    Authority,
+    IdentityAuthority,
     IdentityStatus,
     NationalIdentity,
     national_identity,
@@ -46,7 +46,7 @@ _Ins = Annotated[
     ),
 ]  # fmt: skip
 _Authority = Annotated[
-    Authority | None,
+    IdentityAuthority | None,
     Option(help="the OID of who assigned the matricule (default: that of the NIR)", metavar="OID"),
 ]
 
@@ -113,7 +113,7 @@ def _add(app: App, arguments: AddSubject) -> SubjectAdded:
 
 
 def _identity(
-    status: IdentityStatus | None, matricule: str | None, authority: Authority | None
+    status: IdentityStatus | None, matricule: str | None, authority: IdentityAuthority | None
 ) -> NationalIdentity | None:
     if status is None:
         if matricule is None and authority is None:
@@ -152,7 +152,7 @@ class SubjectShown(Result, frozen=True, kw_only=True):
     born: str | None
     identity_status: IdentityStatus | UnsetType = UNSET
     ins: str | UnsetType | None = UNSET
-    ins_oid: Authority | UnsetType | None = UNSET
+    ins_oid: IdentityAuthority | UnsetType | None = UNSET
 
 
 def _show(app: App, arguments: ShowSubject) -> SubjectShown:

@@ -88,16 +88,16 @@ class OfficerRow(Row, frozen=True, kw_only=True):
     ended: bool
 
 
-class Officers(Result, frozen=True, kw_only=True):
+class OfficerList(Result, frozen=True, kw_only=True):
     """All officers, also former ones."""
 
     rows: list[OfficerRow]
 
 
-def _list(app: App, _: NoArguments) -> Officers:
+def _list(app: App, _: NoArguments) -> OfficerList:
     with app.vault.transaction() as records:
         found = records.officers.all()
-    return Officers(
+    return OfficerList(
         rows=[
             OfficerRow(
                 officer=known.officer.officer,
@@ -343,7 +343,7 @@ COMMANDS: Final = (
         name="officer list",
         help="List the officers: ids, roles and keys, without names",
         arguments=NoArguments,
-        result=Officers,
+        result=OfficerList,
         run=_list,
     ),
     Command(

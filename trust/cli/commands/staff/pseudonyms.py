@@ -45,16 +45,16 @@ class EpochRow(Row, frozen=True, kw_only=True):
     state: str
 
 
-class Epochs(Result, frozen=True, kw_only=True):
+class EpochList(Result, frozen=True, kw_only=True):
     """The epochs of all purposes."""
 
     rows: list[EpochRow]
 
 
-def _epochs(app: App, _: NoArguments) -> Epochs:
+def _epochs(app: App, _: NoArguments) -> EpochList:
     with app.vault.transaction() as records:
         found = records.epochs.all()
-    return Epochs(
+    return EpochList(
         rows=[
             EpochRow(
                 purpose=one.purpose,
@@ -100,7 +100,7 @@ COMMANDS: Final = (
         name="pseudonym epochs",
         help="List the epochs of all purposes",
         arguments=NoArguments,
-        result=Epochs,
+        result=EpochList,
         run=_epochs,
     ),
     Command(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trust.domain.identity.national import (
-    Authority,
+    IdentityAuthority,
     IdentityStatus,
     checked_matricule,
     key_of,
@@ -70,14 +70,14 @@ def test_only_what_insi_gave_has_a_matricule(status: IdentityStatus) -> None:
     right, wrong = (NIR, None) if status.has_matricule else (None, NIR)
     found = national_identity(status, matricule=right, authority=None)
     assert found.matricule == right
-    assert found.authority is (Authority.NIR if right else None)
+    assert found.authority is (IdentityAuthority.NIR if right else None)
     with pytest.raises(Refused, match="matricule"):
         national_identity(status, matricule=wrong, authority=None)
 
 
 def test_the_authorities_are_those_of_the_ans() -> None:
     """NIR and NIA, in service and for tests."""
-    assert [one.value.rpartition(".")[2] for one in Authority] == ["8", "9", "10", "11"]
+    assert [one.value.rpartition(".")[2] for one in IdentityAuthority] == ["8", "9", "10", "11"]
 
 
 def test_printing_shows_no_number() -> None:
